@@ -1,7 +1,7 @@
-//! Kinds of bad releases: slow ones, ones that break streams off, ones that hang. Those outside of the canary's share feel
-//! nothing of it.
+//! Kinds of bad releases: slow ones, ones that break streams off, ones that hang.
 
 use super::*;
+use crate::support::Served;
 
 /// The way in which green is bad.
 #[derive(Clone, Copy)]
@@ -15,8 +15,7 @@ enum Kind {
 }
 
 struct Kinds {
-    running: Option<Running>,
-    _folder: TempDir,
+    served: Served,
     _origins: [Origin; 2],
 }
 
@@ -43,45 +42,21 @@ impl Kinds {
         });
         let origins = [blue, green];
         let [blue, green] = origins.each_ref().map(Origin::url);
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "history.path = \"history\"\nadmin.address = \"127.0.0.1:0\"\naccess_log.format = \"off\"\nworkers = 1\n\
-             [[listeners]]\naddress = \"127.0.0.1:0\"\n\
-             [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
+        let lines = format!(
+            "[releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
              [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\
              [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n"
         );
-        let path = folder.path().join("switchback.toml");
-        File::create(&path)
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        let running = server::start(config::load(&path).unwrap(), Options::default()).unwrap();
         Self {
-            running: Some(running),
-            _folder: folder,
+            served: Served::start(&lines),
             _origins: origins,
         }
-    }
-
-    fn running(&self) -> &Running {
-        self.running.as_ref().unwrap()
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
-        let (address, length) = (self.running().admin(), body.len());
-        let mut client = Client::connect(address);
-        client.send(format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        ));
-        serde_json::from_slice(&client.response().body).unwrap()
     }
 
     /// Clients that ask again and again, each over connections of its own, until the rollout has ended.
     fn load(&self, path: &str, clients: usize) -> Value {
         let stop = Arc::new(AtomicBool::new(false));
-        let address = self.running().listeners()[0];
+        let address = self.served.running.listeners()[0];
         let client = || {
             let stop = Arc::clone(&stop);
             thread::spawn(move || {
@@ -105,7 +80,7 @@ impl Kinds {
         let clients: Vec<_> = (0..clients).map(|_| client()).collect();
         let end = Instant::now() + Duration::from_secs(60);
         let rollout = loop {
-            let rollout = self.ask("GET", path, "");
+            let (_, rollout) = self.served.admin("GET", path, &Value::Null);
             if rollout["ended_at"].is_string() || Instant::now() > end {
                 break rollout;
             }
@@ -121,12 +96,12 @@ impl Kinds {
     /// Starts a rollout at 20 percent, after enough requests for blue's durations to be known, and loads it to its end.
     fn judged(kind: Kind) -> Value {
         let this = Self::start(kind);
-        let mut client = Client::connect(this.running().listeners()[0]);
+        let mut client = this.served.client();
         (0..220).for_each(|_| drop(client.get("/")));
         drop(client);
         let plan = json!({"steps": [{"weight": 20, "hold": "10m"}, {"weight": 100}]});
-        let body = json!({"route": "chat", "to": "green", "plan": plan}).to_string();
-        let begun = this.ask("POST", "/v1/rollouts", &body);
+        let body = json!({"route": "chat", "to": "green", "plan": plan});
+        let (_, begun) = this.served.admin("POST", "/v1/rollouts", &body);
         let path = format!(
             "/v1/rollouts/{}",
             begun["id"].as_str().unwrap_or_else(|| panic!("{begun}"))
@@ -137,15 +112,7 @@ impl Kinds {
     }
 }
 
-impl Drop for Kinds {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop();
-        }
-    }
-}
-
-/// The metrics that are worse, and that blue was never bad by them.
+/// The metrics that are worse.
 fn worse(rollout: &Value) -> Vec<&str> {
     let metrics = rollout["verdict"]["metrics"].as_array().unwrap();
     let worse = metrics.iter().filter(|metric| metric["verdict"] == "worse");
