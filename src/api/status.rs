@@ -301,6 +301,10 @@ pub struct DurabilityStatus {
     pub kept_revisions: usize,
     /// Folder of the history.
     pub path: String,
+    /// Files beside it that could not be read at the start, by the names under which they are kept: what was saved of
+    /// rollouts, drills, verifications or the quarantine is not known then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }
 
 /// Convergence of the workers.

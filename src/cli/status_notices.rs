@@ -14,7 +14,9 @@ const MOST: usize = 5;
 
 /// A line for each rollout, and for each release in quarantine.
 pub(super) fn notices(status: &Status) -> String {
-    let mut text: String = status.rollouts.iter().map(rollout).collect();
+    let files = status.durability.damaged.iter();
+    let mut text: String = files.map(|name| damaged(name)).collect();
+    text.extend(status.rollouts.iter().map(rollout));
     let verifications = status.verifications.iter();
     text.extend(
         verifications
@@ -29,6 +31,11 @@ pub(super) fn notices(status: &Status) -> String {
         );
     }
     text
+}
+
+fn damaged(name: &str) -> String {
+    let name = clean(name);
+    format!("DAMAGED: what was saved in {name} could not be read at the start, and is not known\n")
 }
 
 fn rollout(rollout: &RolloutStatus) -> String {

@@ -163,6 +163,7 @@ impl Controller {
             self.effects.set_gauges();
             // It looks at every entry of the table, so no change waits for it.
             metrics::set_drift(self.current_drift().drifted);
+            metrics::set_quarantined(self.quarantine.all().len());
             self.idempotency.retry().await;
         }
     }

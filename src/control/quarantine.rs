@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ControlError, metrics, saved_file::SavedFile};
+use super::{ControlError, saved_file::SavedFile};
 use crate::{
     api::QuarantinedRelease,
     history::BesideFiles,
@@ -32,7 +32,6 @@ impl Quarantine {
     pub(super) fn open(files: &Arc<BesideFiles>) -> Self {
         let file = SavedFile::new(files, FILE);
         let entries: Vec<QuarantinedRelease> = file.read();
-        metrics::set_quarantined(entries.len());
         Self {
             entries: Mutex::new(Arc::new(entries)),
             file,
@@ -94,7 +93,6 @@ impl Quarantine {
         let mut all = self.lock();
         let mut entries = (**all).clone();
         change(&mut entries);
-        metrics::set_quarantined(entries.len());
         *all = Arc::new(entries);
     }
 

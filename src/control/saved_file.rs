@@ -24,7 +24,8 @@ impl SavedFile {
         }
     }
 
-    /// The content of the file. Of a damaged one none is known, and an error is in the log.
+    /// The content of the file. Of a damaged one none is known: it is kept under another name, an error is in the log, and
+    /// the status names it.
     pub(super) fn read<T: DeserializeOwned + Default>(&self) -> T {
         let read = self
             .files
@@ -33,7 +34,9 @@ impl SavedFile {
         match read {
             Ok(content) => content.unwrap_or_default(),
             Err(error) => {
-                tracing::error!(%error, file = self.name, "the file beside the history cannot be read; its content is left out");
+                let kept = self.files.keep_aside(self.name);
+                let kept = kept.unwrap_or_else(|error| error.to_string());
+                tracing::error!(%error, file = self.name, kept, "the file beside the history cannot be read; its content is left out");
                 T::default()
             }
         }

@@ -192,6 +192,7 @@ impl StatusReader<'_> {
             error: health.error,
             kept_revisions: self.log.index().kept().len(),
             path: history.path().display().to_string(),
+            damaged: history.beside().damaged(),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct BesideFiles {
     /// The program that writes; without one, this process does.
     program: Option<PathBuf>,
     process: Mutex<Option<Process>>,
+    /// Files that could not be read, by the names under which they are kept.
+    damaged: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl BesideFiles {
             folder: folder.to_owned(),
             program: program.map(Path::to_owned),
             process: Mutex::default(),
+            damaged: Mutex::default(),
         }
     }
 
@@ -62,6 +65,23 @@ impl BesideFiles {
     /// If it cannot be read, or is damaged.
     pub fn read(&self, name: &str) -> io::Result<Option<String>> {
         read_beside(&self.folder, name)
+    }
+
+    /// Keeps a file that cannot be read under another name, so that the next write does not replace it.
+    ///
+    /// # Errors
+    /// If it cannot be renamed.
+    pub fn keep_aside(&self, name: &str) -> io::Result<String> {
+        let kept = format!("{name}.damaged");
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.push(kept.clone());
+        std::fs::rename(self.folder.join(name), self.folder.join(&kept)).map(|()| kept)
+    }
+
+    /// The files that could not be read at this start, by the names under which they are kept.
+    pub fn damaged(&self) -> Vec<String> {
+        let damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.clone()
     }
 
     /// Replaces a file by JSON. Blocks, where another process writes at most so long.

@@ -22,15 +22,19 @@ pub(super) const MARK: &str = "history.mark";
 const LOCK: &str = "lock";
 /// File name of the key for session ids, which the server keeps in the folder of the history.
 pub const SEAL_KEY: &str = "seal.key";
-/// Files that the control plane keeps here, each with its name until it is durable.
-const BESIDE: [&str; 8] = [
+/// Files that the control plane keeps here, each with its name until it is durable, and where it could not be read.
+const BESIDE: [&str; 12] = [
     "drills.json",
+    "drills.json.damaged",
     "drills.json.new",
     "quarantine.json",
+    "quarantine.json.damaged",
     "quarantine.json.new",
     "rollouts.json",
+    "rollouts.json.damaged",
     "rollouts.json.new",
     "verifications.json",
+    "verifications.json.damaged",
     "verifications.json.new",
 ];
 const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];

@@ -160,3 +160,28 @@ fn the_command_line_shows_and_lifts_a_quarantine() {
     );
     assert!(run_ok(&admin, &["quarantine", "list"]).contains("under suspicion"));
 }
+
+#[test]
+fn a_damaged_file_is_kept_aside_and_the_status_says_so() {
+    let mut bench = Bench::start();
+    let reason = r#"{"reason":"under suspicion"}"#;
+    assert_eq!(bench.ask("PUT", "/v1/quarantine/green", reason).0, 200);
+    bench.running.take().unwrap().stop();
+    let path = bench.folder.path().join("history/quarantine.json");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    File::create(&path).unwrap().write_all(&bytes).unwrap();
+    bench.run();
+    let damaged = |bench: &Bench| {
+        let (_, status) = bench.ask("GET", "/v1/status", "");
+        status["durability"]["damaged"].clone()
+    };
+    assert_eq!(damaged(&bench), json!(["quarantine.json.damaged"]));
+    assert_eq!(bench.ask("PUT", "/v1/quarantine/blue", reason).0, 200);
+    let kept = path.with_file_name("quarantine.json.damaged");
+    assert_eq!(std::fs::read(&kept).unwrap(), bytes, "nothing is lost");
+    // At the next start all files can be read.
+    bench.restart();
+    assert_eq!(damaged(&bench), Value::Null);
+}
