@@ -121,7 +121,7 @@ fn too_large() -> ApiError {
         "body-too-large",
         "the body is too large",
     )
-    .hint("`admin.max_body` and, for whole tables, `admin.max_table` are the limits")
+    .hint("the admin API has the limits `admin.max_body` and, for whole tables, `admin.max_table`; feedback has 4 KiB")
 }
 
 /// Rejects a body that is announced as too large before it is sent. Without an announced length, the reader limits it.

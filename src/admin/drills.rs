@@ -44,7 +44,9 @@ pub(super) async fn start_drill(
     let controller = Arc::clone(&admin.controller);
     let author = caller.name.to_string();
     let work = async move { controller.start_drill(request, author).await };
-    let drill = run_detached(work).await?.map_err(unmade)?;
+    let drill = run_detached(work)
+        .await?
+        .map_err(|error| unmade(error, &admin))?;
     let place = HeaderValue::from_str(&["/v1/drills", &drill.id].join("/"));
     let mut response = tagged(admin.controller.live().revision(), &drill);
     *response.status_mut() = StatusCode::CREATED;
@@ -62,12 +64,15 @@ pub(super) async fn read_drill(
     State(admin): State<AdminState>,
     PathParams(text): PathParams<String>,
 ) -> Result<Response, ApiError> {
-    let drill = admin.controller.drill(&text).map_err(unmade)?;
+    let drill = admin
+        .controller
+        .drill(&text)
+        .map_err(|error| unmade(error, &admin))?;
     Ok(tagged(admin.controller.live().revision(), &drill))
 }
 
 /// The API error for an error of a drill.
-fn unmade(error: DrillError) -> ApiError {
+fn unmade(error: DrillError, admin: &AdminState) -> ApiError {
     let text = error.to_string();
     let conflict = |hint: String| {
         let title = "the route does not allow the drill";
@@ -98,6 +103,9 @@ fn unmade(error: DrillError) -> ApiError {
         ),
         DrillError::NoProxy => conflict("only the mechanism can be rehearsed".to_owned()),
         DrillError::Option(_) => ApiError::invalid(text),
-        DrillError::Unknown(name) => unknown("drill", &name, std::iter::empty()),
+        DrillError::Unknown(name) => {
+            let known = admin.controller.drills();
+            unknown("drill", &name, known.iter().map(|drill| drill.id.as_str()))
+        }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
             conflict("quarantined", "the release is in quarantine")
                 .detail(text)
                 .hint(format!(
-                    "give it a new version; or `switchback quarantine lift {}`, or force it this once",
+                    "give it a new version, or lift it with `switchback quarantine lift {}`; `force` (`--force`) passes it once",
                     entry.release
                 ))
         }

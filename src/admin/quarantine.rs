@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{QuarantineList, QuarantineRequest, QuarantinedRelease},
-    model::ReleaseName,
+    model::{ReleaseName, Version},
 };
 
 /// Longest reason.
@@ -73,14 +73,13 @@ pub(super) async fn lift_quarantine(
     Extension(caller): Extension<Caller>,
     options: Result<Query<LiftOptions>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(LiftOptions { version }) =
-        options.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
+    let Query(options) = options.map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
     let known = admin.controller.quarantined();
-    let names = known.iter().map(|entry| entry.release.as_str());
     let Ok(release) = ReleaseName::new(&name) else {
-        return Err(unknown("quarantined-release", &name, names));
+        return Err(not_there(&name, None, &known));
     };
     let (controller, by) = (admin.controller.clone(), caller.name.to_string());
+    let version = options.version.clone();
     let lift = async move {
         controller
             .lift_quarantine(&release, version.as_ref(), &by)
@@ -88,13 +87,26 @@ pub(super) async fn lift_quarantine(
     };
     let (releases, is_saved) = run_detached(lift).await?;
     if releases.is_empty() {
-        return Err(unknown("quarantined-release", &name, names));
+        return Err(not_there(&name, options.version.as_ref(), &known));
     }
     saved(is_saved)?;
     Ok(tagged(
         admin.controller.live().revision(),
         &QuarantineList { releases },
     ))
+}
+
+/// Error of a lift that finds no entry: the names that have one, or the versions of this one.
+fn not_there(name: &str, version: Option<&Version>, known: &[QuarantinedRelease]) -> ApiError {
+    let own = known.iter().filter(|entry| entry.release.as_str() == name);
+    let mut versions = own.map(|entry| entry.version.as_str()).peekable();
+    if let (Some(version), Some(_)) = (version, versions.peek()) {
+        return unknown("quarantined-version", version.as_str(), versions);
+    }
+    let mut names: Vec<_> = known.iter().map(|entry| entry.release.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    unknown("quarantined-release", name, names.into_iter())
 }
 
 fn saved(is_saved: bool) -> Result<(), ApiError> {

@@ -53,7 +53,9 @@ pub(super) async fn start_rollout(
     let controller = Arc::clone(&admin.controller);
     let author = caller.name.to_string();
     let work = async move { controller.start_rollout(request, author).await };
-    let rollout = run_detached(work).await?.map_err(unmade)?;
+    let rollout = run_detached(work)
+        .await?
+        .map_err(|error| unmade(error, &admin))?;
     let place = HeaderValue::from_str(&["/v1/rollouts", &rollout.id].join("/"));
     let mut response = tagged(admin.controller.live().revision(), &rollout);
     *response.status_mut() = StatusCode::CREATED;
@@ -71,7 +73,10 @@ pub(super) async fn read_rollout(
     State(admin): State<AdminState>,
     PathParams(text): PathParams<String>,
 ) -> Result<Response, ApiError> {
-    let rollout = admin.controller.rollout(&text).map_err(unmade)?;
+    let rollout = admin
+        .controller
+        .rollout(&text)
+        .map_err(|error| unmade(error, &admin))?;
     Ok(tagged(admin.controller.live().revision(), &rollout))
 }
 
@@ -98,7 +103,9 @@ pub(super) async fn command_rollout(
             .command_rollout(&text, command, &by, message.as_deref())
             .await
     };
-    let rollout = run_detached(work).await?.map_err(unmade)?;
+    let rollout = run_detached(work)
+        .await?
+        .map_err(|error| unmade(error, &admin))?;
     Ok(tagged(admin.controller.live().revision(), &rollout))
 }
 
@@ -110,7 +117,7 @@ fn checked(message: Option<&str>) -> Result<(), ApiError> {
 }
 
 /// The API error for an error of a rollout.
-fn unmade(error: RolloutError) -> ApiError {
+fn unmade(error: RolloutError, admin: &AdminState) -> ApiError {
     let text = error.to_string();
     let conflict = |hint: String| {
         let title = "the rollout, or the route, does not allow it";
@@ -149,7 +156,10 @@ fn unmade(error: RolloutError) -> ApiError {
                 .hint("look at the disk of the history; the state is written again every second")
         }
         RolloutError::TooMany => conflict("wait until some have ended, or abort them".to_owned()),
-        RolloutError::Unknown(name) => unknown("rollout", &name, std::iter::empty()),
+        RolloutError::Unknown(name) => {
+            let known = admin.controller.rollouts();
+            unknown("rollout", &name, known.iter().map(|rollout| rollout.id.as_str()))
+        }
         RolloutError::UnknownPlan { name, known } => {
             unknown("plan", name.as_str(), known.iter().map(PlanName::as_str))
         }

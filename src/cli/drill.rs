@@ -8,7 +8,7 @@ use hyper::Method;
 use super::{
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
-    options::message,
+    options::{message, plain_name},
     output::Out,
     text::{Columns, clean},
 };
@@ -59,6 +59,7 @@ enum DrillVerb {
     #[command(after_help = "Example:\n  switchback drill show chat")]
     Show {
         /// The drill, or its route
+        #[arg(value_parser = drill_name)]
         drill: String,
     },
 }
@@ -105,11 +106,16 @@ async fn begin(client: &Client, request: &DrillRequest, no_wait: bool) -> Result
     Err(Failure::new(exit, text.trim_end()).with_json(answer.body))
 }
 
-/// The path of a drill; what cannot be an id or a name stays out of it.
 fn path(drill: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let plain = drill.chars().map(|c| if is_plain(c) { c } else { '_' });
-    format!("/v1/drills/{}", plain.collect::<String>())
+    format!("/v1/drills/{drill}")
+}
+
+/// The id of a drill, or the name of a route.
+fn drill_name(text: &str) -> Result<String, String> {
+    plain_name(
+        text,
+        "neither the id of a drill nor the name of a route; `switchback drill list` shows both",
+    )
 }
 
 async fn show(client: &Client, drill: &str) -> Result<Out, Failure> {

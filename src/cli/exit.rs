@@ -103,6 +103,8 @@ fn exit_of(status: u16, word: &str) -> Exit {
         (_, "not-durable" | "history") => Exit::History,
         // As `check` has it.
         (_, "invalid-file") => Exit::Config,
+        // The stamp is at fault, and not the token.
+        (_, "forged-stamp") => Exit::Refused,
         (_, "not-ready" | "import-conflict") | (412 | 429 | 503, _) => Exit::TryAgain,
         (401 | 403, _) => Exit::NotAllowed,
         (500.., _) => Exit::Internal,
@@ -200,6 +202,7 @@ mod tests {
             (409, "import-conflict", Exit::TryAgain),
             (409, "nothing-to-undo", Exit::Refused),
             (401, "unauthorized", Exit::NotAllowed),
+            (403, "forged-stamp", Exit::Refused),
             (503, "not-durable", Exit::History),
             (503, "overloaded", Exit::TryAgain),
             (500, "internal", Exit::Internal),

@@ -7,6 +7,18 @@ use crate::{
     model::{HumanDuration, Revision, Version},
 };
 
+/// A text that can be an id or a name, and so stands in a path as it is.
+///
+/// # Errors
+/// `refusal`, for any other.
+pub(super) fn plain_name(text: &str, refusal: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(refusal.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Options of every change, rollback included.
 #[derive(Debug, Args)]
 pub(super) struct CommonArgs {

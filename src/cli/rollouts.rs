@@ -9,7 +9,7 @@ use super::{
     client::{ApiRequest, Client},
     exit::Failure,
     json_file,
-    options::message,
+    options::{message, plain_name},
     output::Out,
     text::{Columns, clean},
 };
@@ -120,11 +120,10 @@ pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, F
 
 /// The id of a rollout, or the name of a route.
 fn rollout_name(text: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if text.is_empty() || !text.chars().all(is_plain) {
-        return Err("neither the id of a rollout nor the name of a route; `switchback rollout list` shows both".to_owned());
-    }
-    Ok(text.to_owned())
+    plain_name(
+        text,
+        "neither the id of a rollout nor the name of a route; `switchback rollout list` shows both",
+    )
 }
 
 fn path(rollout: &str) -> String {
@@ -178,9 +177,17 @@ fn row(rollout: &Rollout) -> Vec<String> {
         rollout.to.to_string(),
         state(rollout.state, rollout.paused_for),
         format!("{}/{}", rollout.step + 1, rollout.plan.steps.len()),
-        format!("{}%", rollout.weight),
+        weight(rollout),
         verdict.unwrap_or_default(),
     ]
+}
+
+/// The weight; what the release of an ended rollout has by now is none of it.
+fn weight(rollout: &Rollout) -> String {
+    if rollout.ended_at.is_some() {
+        return "-".to_owned();
+    }
+    format!("{}%", rollout.weight)
 }
 
 /// The state, with the reason of a pause.

@@ -38,7 +38,7 @@ impl Controller {
         let published = match self.publish_again(record).await {
             Ok(swap) => swap,
             Err(error) => {
-                record.fail(format!("the publish was refused: {error}"));
+                self.note_refused(record, digest, &error);
                 return;
             }
         };
@@ -88,6 +88,16 @@ impl Controller {
                 level.revision
             ));
         }
+    }
+
+    /// Ends a drill whose publish was refused: others' change is no failure of the way back.
+    fn note_refused(&self, record: &mut DrillRecord, digest: Digest, error: &ControlError) {
+        if self.table.load().digest() == digest {
+            record.fail(format!("the publish was refused: {error}"));
+            return;
+        }
+        record.note("others changed the table before the publish");
+        record.end(Some(DrillState::Superseded));
     }
 
     /// Publishes what is live.

@@ -35,6 +35,8 @@ pub(super) fn set_gauges(log: &RevisionLog, is_rollback_ready: bool) {
     counter!(names::HISTORY_ERRORS.0).absolute(errors);
     gauge!(names::HISTORY_PENDING.0).set(log.history.standing().pending as f64);
     gauge!(names::HISTORY_DURABLE_REVISION.0).set(durable.0 as f64);
+    let damaged = log.history.beside().damaged().len();
+    gauge!(names::HISTORY_DAMAGED_FILES.0).set(damaged as f64);
     gauge!(names::ROLLBACK_READY.0).set(f64::from(u8::from(is_rollback_ready)));
 }
 

@@ -9,7 +9,7 @@ use super::{
     Controller, metrics,
     rollout_evidence::{EvidenceReader, Looked},
     rollout_orders::end_superseded,
-    rollout_record::RolloutRecord,
+    rollout_record::{RolloutRecord, pause},
     rollout_registry::{RolloutEntry, RunningRollout},
     rollout_sessions::RolloutSessions,
 };
@@ -104,7 +104,7 @@ impl Controller {
         if let (Some(reason), true) = (after.1, before != after) {
             let verdict = run.record.verdict.as_ref();
             let words = verdict.map_or("", |verdict| &verdict.words);
-            let what = format!("paused ({reason:?}): {words}");
+            let what = format!("paused ({}): {words}", pause(reason).as_str());
             run.record.note("switchback", what);
         }
         action

@@ -215,7 +215,7 @@ fn change_to(record: &RolloutRecord, target: Target) -> (Change, String) {
                 route,
                 percents: Percents::from([(to, percent)]),
             },
-            format!("step {step}: {percent} percent"),
+            format!("step {}: {percent} percent", step + 1),
         ),
         Target::Whole => (
             Change::Promote {

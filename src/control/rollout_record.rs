@@ -227,7 +227,7 @@ impl RolloutRecord {
             verdict: self.verdict.clone(),
             gate: self.gate.as_ref().map(gate),
             verification: None,
-            waiting_for: self.waiting_for.clone(),
+            waiting_for: self.waits_for(),
             log: self.log.clone(),
         }
     }
@@ -247,8 +247,15 @@ impl RolloutRecord {
             steps: self.machine.plan().last() + 1,
             weight,
             verdict: self.verdict.as_ref().map(|verdict| verdict.words.clone()),
-            waiting_for: self.waiting_for.clone(),
+            waiting_for: self.waits_for(),
         }
+    }
+
+    /// The reason for which its last order could not be carried out, or the gate that is asked.
+    fn waits_for(&self) -> Option<String> {
+        let gate = self.machine.gate().filter(|(_, is_ready)| *is_ready);
+        let asked = gate.map(|(gate, _)| format!("the decision of gate `{gate}`"));
+        self.waiting_for.clone().or(asked)
     }
 }
 
@@ -266,7 +273,7 @@ pub(super) const fn state(state: State) -> RolloutState {
     }
 }
 
-const fn pause(reason: PauseReason) -> RolloutPause {
+pub(super) const fn pause(reason: PauseReason) -> RolloutPause {
     match reason {
         PauseReason::Manual => RolloutPause::Manual,
         PauseReason::Approval => RolloutPause::Approval,

@@ -1,6 +1,9 @@
 //! Other changes of late: where to look when a rollback has not helped.
 
-use super::{revision_log::RevisionLog, verification_record::VerificationRecord};
+use super::{
+    revision_log::RevisionLog, verification_record::VerificationRecord,
+    verification_registry::is_of_drill,
+};
 use crate::{
     api::{OtherChange, OtherChangeKind, Timestamp},
     fleet::{Endpoint, Fleet, Health},
@@ -42,7 +45,7 @@ fn revisions(record: &VerificationRecord, log: &RevisionLog, since: u64) -> Vec<
     let others = lately.filter(|kept| {
         let revision = kept.record.revision;
         let is_own = revision == record.revision || record.own_revisions.contains(&revision);
-        kept.state.is_some() && !is_own
+        kept.state.is_some() && !is_own && !is_of_drill(&kept.record)
     });
     others.take(MOST).map(revision).collect()
 }

@@ -279,11 +279,16 @@ impl VerificationRegistry {
 
 /// True for what undoes a decision: a rollback, and an abort. The way back of a drill undoes no release that harmed users.
 fn is_way_back(record: &RevisionRecord) -> bool {
-    let author = &record.author;
-    if author.actor == Actor::System && author.name.starts_with("drill ") {
+    if is_of_drill(record) {
         return false;
     }
     record.cause.is_rollback() || !aborted_routes(record).is_empty()
+}
+
+/// True for a revision that a drill makes.
+pub(super) fn is_of_drill(record: &RevisionRecord) -> bool {
+    let author = &record.author;
+    author.actor == Actor::System && author.name.starts_with("drill ")
 }
 
 /// Routes on which a change ends a trial.

@@ -28,6 +28,8 @@ impl Controller {
     /// Looks at every running verification once a second, for as long as it is polled. With none it waits without a timer.
     pub(super) async fn run_verifications(&self) {
         metrics::show_verifications();
+        // Of one that was interrupted, nothing was saved.
+        self.verifications.save(self.settings.durable_within).await;
         let mut next = Instant::now();
         let mut looks = 0;
         loop {

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use super::{data_dir::open_private, seal};
+use super::{
+    data_dir::open_private,
+    seal::{self, DecodeError, FORMAT},
+};
 
 /// The text of a file in the folder of a history, if there is one.
 ///
@@ -18,11 +21,17 @@ pub(super) fn read_beside(folder: &Path, name: &str) -> io::Result<Option<String
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("`{name}` is damaged"));
-    let text = seal::open(&bytes).map_err(|_| damaged())?;
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let damaged = || format!("`{name}` is damaged");
+    let text = seal::open(&bytes).map_err(|error| match error {
+        DecodeError::Format(format) => invalid(format!(
+            "`{name}` has format {format}, of a later version of switchback; this one reads up to {FORMAT}"
+        )),
+        DecodeError::Checksum | DecodeError::Json(_) => invalid(damaged()),
+    })?;
     String::from_utf8(text.to_vec())
         .map(Some)
-        .map_err(|_| damaged())
+        .map_err(|_| invalid(damaged()))
 }
 
 /// Replaces a file in the folder of a history by JSON, for its owner only. It has its name once it is durable: after a

@@ -211,6 +211,10 @@ impl PlanSpec {
             let problem = Problem::new(path, message);
             found.push(problem.hint("give the step a `hold` instead"));
         }
+        if step.within.is_some_and(|within| within.0.is_zero()) {
+            let problem = Problem::new(format!("{path}.within"), "it leaves no time to see");
+            found.push(problem.hint("leave it out: a day is the default"));
+        }
         if step.within.is_some() && !self.waits_for_fine(index) {
             let problem = Problem::new(
                 format!("{path}.within"),
@@ -292,6 +296,10 @@ mod tests {
             ),
             (
                 r#"{"steps": [{"weight": 5, "hold": "1s", "within": "1s"}, {"weight": 100}]}"#,
+                "plan.steps.0.within",
+            ),
+            (
+                r#"{"steps": [{"weight": 5, "until": "fine", "within": "0s"}, {"weight": 100}]}"#,
                 "plan.steps.0.within",
             ),
         ] {

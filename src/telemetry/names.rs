@@ -208,6 +208,12 @@ pub const HISTORY_DURABLE_REVISION: Metric = (
     Kind::Gauge,
     "The revision that a restart would restore",
 );
+/// Files beside the history that could not be read at the start.
+pub const HISTORY_DAMAGED_FILES: Metric = (
+    "switchback_history_damaged_files",
+    Kind::Gauge,
+    "Files beside the history that could not be read at the start",
+);
 /// Failed writes to the history.
 pub const HISTORY_ERRORS: Metric = (
     "switchback_history_errors_total",
@@ -363,6 +369,7 @@ pub const ALL: &[Metric] = &[
     FEEDBACK_SCORE,
     FIRST_BYTE_SECONDS,
     HISTORY_DURABLE_REVISION,
+    HISTORY_DAMAGED_FILES,
     HISTORY_ERRORS,
     HISTORY_PENDING,
     LEARNED_IDS_EVICTED,

@@ -95,10 +95,12 @@ fn a_release_that_is_put_in_quarantine_amid_its_rollout_goes_no_further() {
         assert!(Instant::now() < end, "{rollout:#}");
         thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(
-        bench.ask("DELETE", "/v1/quarantine/green?version=1", "").0,
-        404
-    );
+    let (code, problem) = bench.ask("DELETE", "/v1/quarantine/green?version=1", "");
+    let close = json!("did you mean `2`?");
+    assert_eq!((code, &problem["hint"]), (404, &close), "{problem}");
+    let (code, problem) = bench.ask("GET", "/v1/rollouts/nosuch", "");
+    let id = path.trim_start_matches("/v1/rollouts/");
+    assert_eq!((code, &problem["known"]), (404, &json!([id])), "{problem}");
     assert_eq!(
         bench.ask("DELETE", "/v1/quarantine/green?version=2", "").0,
         200
@@ -178,10 +180,22 @@ fn a_damaged_file_is_kept_aside_and_the_status_says_so() {
         status["durability"]["damaged"].clone()
     };
     assert_eq!(damaged(&bench), json!(["quarantine.json.damaged"]));
+    assert_eq!(damaged_files(&bench), 1);
     assert_eq!(bench.ask("PUT", "/v1/quarantine/blue", reason).0, 200);
     let kept = path.with_file_name("quarantine.json.damaged");
     assert_eq!(std::fs::read(&kept).unwrap(), bytes, "nothing is lost");
     // At the next start all files can be read.
     bench.restart();
     assert_eq!(damaged(&bench), Value::Null);
+    assert_eq!(damaged_files(&bench), 0);
+}
+
+fn damaged_files(bench: &Bench) -> u32 {
+    let address = bench.running().admin();
+    let mut client = Client::connect(address);
+    client.send(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    let text = String::from_utf8(client.response().body).unwrap();
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix("switchback_history_damaged_files "));
+    value.unwrap().parse().unwrap()
 }
