@@ -11,6 +11,7 @@ mod log_level;
 mod metric;
 mod metrics;
 pub mod names;
+mod release_names;
 mod text;
 mod traffic;
 
