@@ -58,7 +58,8 @@ impl HookOutbox {
         make: impl FnOnce(String) -> HookMessage,
     ) -> Option<Owed> {
         let mut contents = self.lock();
-        let id = format!("msg_{:016x}_{}", contents.key, contents.next);
+        // The ids are in the order of what happened, as texts too: they are delivered in it.
+        let id = format!("msg_{:016x}_{:06}", contents.key, contents.next);
         contents.next += 1;
         let is_full = contents.owed.len() == MOST;
         let dropped = is_full.then(|| contents.owed.remove(0));
@@ -178,7 +179,7 @@ mod tests {
         outbox.add(names(&["a"]), message);
         outbox.answered();
         let id = outbox.owed()[0].message.id.clone();
-        assert_eq!(id, "msg_0000000000000007_0");
+        assert_eq!(id, "msg_0000000000000007_000000");
         assert!(outbox.settle(&id, &"a".parse().unwrap()));
         assert!(!outbox.settle(&id, &"a".parse().unwrap()));
         let saved = serde_json::to_string(&outbox).unwrap();
@@ -190,7 +191,7 @@ mod tests {
         assert!(again.settle(&id, &"b".parse().unwrap()));
         assert_eq!(again.owed().len(), 1);
         again.add(names(&["c"]), message);
-        assert_eq!(again.owed()[1].message.id, "msg_0000000000000007_2");
+        assert_eq!(again.owed()[1].message.id, "msg_0000000000000007_000002");
     }
 
     #[test]
@@ -210,7 +211,7 @@ mod tests {
             assert_eq!(outbox.add(names(&["a"]), message), None);
         }
         let dropped = outbox.add(names(&["a"]), message).unwrap();
-        assert_eq!(dropped.message.id, "msg_0000000000000007_0");
+        assert_eq!(dropped.message.id, "msg_0000000000000007_000000");
         assert_eq!(outbox.owed().len(), MOST);
     }
 }

@@ -55,13 +55,15 @@ impl Schedule {
         }
     }
 
-    /// The deliveries that begin now.
+    /// The deliveries that begin now: of one sender to a hook one after the other, in the order of their ids. One that
+    /// has failed lets later ones pass until it is due again.
     pub fn take_due(&mut self, now: Instant) -> Vec<DeliveryKey> {
         let mut room = self.room();
+        let mut busy = self.busy();
         let mut due = Vec::new();
         for (key, entry) in &mut self.0 {
             let room = room.entry(key.1.clone()).or_insert(MOST_AT_ONCE);
-            if !entry.is_running && entry.due <= now && *room > 0 {
+            if !entry.is_running && entry.due <= now && *room > 0 && busy.insert(line(key)) {
                 *room -= 1;
                 entry.is_running = true;
                 due.push(key.clone());
@@ -72,9 +74,10 @@ impl Schedule {
 
     /// Time at which the next delivery is due; what waits for the end of another one has none.
     pub fn next_due(&self) -> Option<Instant> {
-        let room = self.room();
+        let (room, busy) = (self.room(), self.busy());
         let waiting = self.0.iter().filter(|(key, entry)| {
-            !entry.is_running && room.get(&key.1).is_none_or(|room| *room > 0)
+            let has_room = room.get(&key.1).is_none_or(|room| *room > 0);
+            !entry.is_running && has_room && !busy.contains(&line(key))
         });
         waiting.map(|(_, entry)| entry.due).min()
     }
@@ -100,6 +103,12 @@ impl Schedule {
         false
     }
 
+    /// Lines in which a delivery runs.
+    fn busy(&self) -> BTreeSet<DeliveryKey> {
+        let running = self.0.iter().filter(|(_, entry)| entry.is_running);
+        running.map(|(key, _)| line(key)).collect()
+    }
+
     /// Number of deliveries that may begin, by hook; of a hook that is not named, all.
     fn room(&self) -> BTreeMap<HookName, usize> {
         let mut room = BTreeMap::new();
@@ -111,12 +120,20 @@ impl Schedule {
     }
 }
 
+/// The line in which a delivery stands: its sender, by the part of the id before the number, and its hook.
+fn line((id, hook): &DeliveryKey) -> DeliveryKey {
+    let sender = id
+        .rsplit_once('_')
+        .map_or(id.as_str(), |(sender, _)| sender);
+    (sender.to_owned(), hook.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn key(id: u32, hook: &str) -> DeliveryKey {
-        (format!("msg_{id}"), hook.parse().unwrap())
+        (format!("msg_{id}_0"), hook.parse().unwrap())
     }
 
     fn failure(now: Instant, give_up_after: u64) -> Failure {
@@ -141,6 +158,22 @@ mod tests {
         assert_eq!(schedule.next_due(), None, "nothing turns in circles");
         schedule.ended(&due[0]);
         assert_eq!(schedule.next_due(), Some(now));
+    }
+
+    #[test]
+    fn messages_of_one_sender_come_one_after_the_other_in_their_order() {
+        let now = Instant::now();
+        let mut schedule = Schedule::default();
+        let of = |number: u32| (format!("msg_7_{number:06}"), "a".parse().unwrap());
+        schedule.update([of(10), of(9), of(11), key(1, "a")], now);
+        assert_eq!(schedule.take_due(now), [key(1, "a"), of(9)]);
+        assert_eq!(schedule.next_due(), None);
+        schedule.failed(&of(9), failure(now, 60));
+        assert_eq!(schedule.take_due(now), [of(10)], "a failure holds nothing");
+        schedule.ended(&of(10));
+        let later = schedule.next_due().unwrap();
+        assert_eq!(later, now);
+        assert_eq!(schedule.take_due(now), [of(11)]);
     }
 
     #[test]
