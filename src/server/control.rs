@@ -25,7 +25,7 @@ use crate::{
     telemetry::{AccessLogGuard, Metrics, names},
 };
 
-/// Interval of draining metric buffers.
+/// Interval of counting what the access log dropped.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// All running parts of the control plane.
@@ -101,16 +101,15 @@ impl ControlPlane {
             config.discovery.clone(),
             own,
         ));
-        let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet));
+        let refresh = move || count_connections(&listeners);
+        let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet), refresh);
         let tending = Arc::clone(&controller);
         tasks.spawn(async move { tending.run().await });
-        tasks.spawn(upkeep(metrics.clone(), access_log));
+        if let Some(log) = access_log {
+            tasks.spawn(upkeep(log));
+        }
         let readiness = Arc::new(Readiness::default());
-        let render = move || {
-            count_connections(&listeners);
-            metrics.render()
-        };
-        let observed = ProbeState::new(render, Arc::clone(&readiness));
+        let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {
             controller,
@@ -263,13 +262,10 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _stopped = stop.wait_for(|stop| *stop).await;
 }
 
-async fn upkeep(metrics: Metrics, access_log: Option<AccessLogGuard>) {
+async fn upkeep(access_log: AccessLogGuard) {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
         ticks.tick().await;
-        metrics.upkeep();
-        if let Some(log) = &access_log {
-            log.upkeep();
-        }
+        access_log.upkeep();
     }
 }

@@ -78,6 +78,11 @@ impl HistogramSnapshot {
         self.buckets.iter().sum()
     }
 
+    /// Number of values in each bucket; the last one has no bound.
+    pub fn counts(&self) -> &[u64] {
+        &self.buckets
+    }
+
     /// Sum of all values, in seconds.
     pub fn sum_seconds(&self) -> f64 {
         Duration::from_micros(self.sum_micros).as_secs_f64()

@@ -1,88 +1,71 @@
-//! Recorder of rare events, and the page for Prometheus.
+//! All metrics: those of the data plane, read at the time of a scrape, and those of rare events.
 
-use std::sync::{Arc, OnceLock};
-
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-
-use super::{
-    names::{self, Kind},
-    text::Text,
-    traffic,
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
 };
-use crate::{fleet::Fleet, stats::BOUNDS_SECONDS, table::LiveTable};
 
-/// Bounds for durations of micro- to milliseconds: swaps and convergence.
-const SHORT_SECONDS: [f64; 12] = [
-    0.000_001, 0.000_005, 0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
-];
+use super::{names, recorder::Recorder, sample::Sink, text::Text, traffic};
+use crate::{fleet::Fleet, table::LiveTable};
 
 /// Recorder of the process: there can be only one, created by the first caller.
-static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+static RECORDER: OnceLock<Arc<Recorder>> = OnceLock::new();
 
-/// Renders all metrics at the time of a scrape.
-#[derive(Clone, Debug)]
+/// All metrics of a process.
+#[derive(Clone)]
 pub struct Metrics {
-    recorder: PrometheusHandle,
+    recorder: Arc<Recorder>,
     table: Arc<LiveTable>,
     fleet: Arc<Fleet>,
+    refresh: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Metrics {
-    /// Metrics of a table and a fleet, with the process's recorder.
-    pub fn new(table: Arc<LiveTable>, fleet: Arc<Fleet>) -> Self {
-        let recorder = RECORDER.get_or_init(install).clone();
+    /// Metrics of a table and a fleet, with the process's recorder. `refresh` sets the gauges that are read at the time
+    /// of a scrape only.
+    pub fn new(
+        table: Arc<LiveTable>,
+        fleet: Arc<Fleet>,
+        refresh: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let recorder = Arc::clone(RECORDER.get_or_init(install));
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         metrics::gauge!(names::BUILD_INFO.0, &labels).set(1.0);
         Self {
             recorder,
             table,
             fleet,
+            refresh: Arc::new(refresh),
         }
     }
 
     /// Metrics in the text exposition format, version 0.0.4.
     pub fn render(&self) -> String {
         let mut text = Text::default();
-        traffic::write(&mut text, &self.table, &self.fleet);
-        let mut page = text.finish();
-        page.push_str(&self.recorder.render());
-        page
+        self.write(&mut text);
+        text.finish()
     }
 
-    /// Drains the buffers of the recorder, so that memory stays flat without scrapes. Call it every few seconds.
-    pub fn upkeep(&self) {
-        self.recorder.run_upkeep();
+    /// Gives a sink all metrics. With many routes it takes milliseconds: call it on a thread that may block.
+    pub(super) fn write(&self, sink: &mut dyn Sink) {
+        (self.refresh)();
+        traffic::write(sink, &self.table, &self.fleet);
+        self.recorder.write(sink);
     }
 }
 
-fn install() -> PrometheusHandle {
-    let mut builder = PrometheusBuilder::new();
-    for (name, _, _) in names::ALL
-        .iter()
-        .filter(|(_, kind, _)| *kind == Kind::Histogram)
-    {
-        let bounds = if names::SHORT.contains(name) {
-            &SHORT_SECONDS[..]
-        } else {
-            &BOUNDS_SECONDS[..]
-        };
-        builder = builder
-            .set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)
-            .expect("the lists of bounds are not empty");
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
-    let recorder = builder.build_recorder();
-    let handle = recorder.handle();
-    if metrics::set_global_recorder(recorder).is_err() {
+}
+
+fn install() -> Arc<Recorder> {
+    let recorder = Arc::new(Recorder::default());
+    if metrics::set_global_recorder(Arc::clone(&recorder)).is_err() {
         tracing::warn!(
             "another metrics recorder is already installed: rare events will be missing from /metrics"
         );
     }
-    for (name, kind, help) in names::ALL {
-        match kind {
-            Kind::Counter => metrics::describe_counter!(*name, *help),
-            Kind::Gauge => metrics::describe_gauge!(*name, *help),
-            Kind::Histogram => metrics::describe_histogram!(*name, *help),
-        }
-    }
-    handle
+    recorder
 }

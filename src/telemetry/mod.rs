@@ -1,7 +1,8 @@
 //! Telemetry: metrics, the log, the access log.
 //!
 //! Per-request values are counted in [`stats`](crate::stats) and formatted only on a scrape; rare events go through
-//! the `metrics` crate. Both are rendered by [`Metrics::render`].
+//! the `metrics` crate. Both go to a sink: the page for Prometheus
+//! ([`Metrics::render`]) or an exporter.
 
 mod access;
 mod error_chain;
@@ -11,7 +12,9 @@ mod log_level;
 mod metric;
 mod metrics;
 pub mod names;
+mod recorder;
 mod release_names;
+mod sample;
 mod text;
 mod traffic;
 

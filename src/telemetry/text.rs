@@ -1,13 +1,11 @@
-//! Writer of the text exposition format of Prometheus, version 0.0.4, with the exporter's own formatting functions.
+//! Writer of the text exposition format of Prometheus, version 0.0.4.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
-use metrics_exporter_prometheus::formatting::{
-    sanitize_description, sanitize_label_value, write_help_line, write_type_line,
+use super::{
+    names::Metric,
+    sample::{Buckets, Labels, Sink, Value},
 };
-
-use super::names::Metric;
-use crate::stats::HistogramSnapshot;
 
 /// Text buffer.
 #[derive(Debug, Default)]
@@ -18,46 +16,11 @@ impl Text {
         self.0
     }
 
-    /// Writes the help and type of a metric.
-    pub(super) fn head(&mut self, (name, kind, help): Metric) {
-        write_help_line(&mut self.0, name, None, None, &sanitize_description(help));
-        write_type_line(&mut self.0, name, None, None, kind.as_str());
-    }
-
-    /// Writes a sample of a counter or gauge.
-    pub(super) fn sample(
-        &mut self,
-        (name, _, _): Metric,
-        labels: &[(&str, &str)],
-        value: impl Display,
-    ) {
-        self.line(name, "", labels, None, value);
-    }
-
-    /// Writes all samples of a histogram.
-    pub(super) fn histogram(
-        &mut self,
-        (name, _, _): Metric,
-        labels: &[(&str, &str)],
-        histogram: &HistogramSnapshot,
-    ) {
-        for (bound, count) in histogram.cumulative() {
-            let bound = if bound.is_finite() {
-                bound.to_string()
-            } else {
-                "+Inf".to_owned()
-            };
-            self.line(name, "_bucket", labels, Some(&bound), count);
-        }
-        self.line(name, "_sum", labels, None, histogram.sum_seconds());
-        self.line(name, "_count", labels, None, histogram.count());
-    }
-
     fn line(
         &mut self,
         name: &str,
         suffix: &str,
-        labels: &[(&str, &str)],
+        labels: Labels<'_>,
         bound: Option<&str>,
         value: impl Display,
     ) {
@@ -68,15 +31,50 @@ impl Text {
             self.0.push(if place == 0 { '{' } else { ',' });
             self.0.push_str(key);
             self.0.push_str("=\"");
-            self.0.push_str(&sanitize_label_value(value));
+            self.escaped(value, &['\\', '"', '\n']);
             self.0.push('"');
         }
         if !labels.is_empty() || bound.is_some() {
             self.0.push('}');
         }
-        self.0.push(' ');
-        self.0.push_str(&value.to_string());
-        self.0.push('\n');
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    /// Writes a text, with these characters escaped.
+    fn escaped(&mut self, text: &str, special: &[char]) {
+        for c in text.chars() {
+            if special.contains(&c) {
+                self.0.push('\\');
+            }
+            self.0.push(if c == '\n' { 'n' } else { c });
+        }
+    }
+}
+
+impl Sink for Text {
+    fn head(&mut self, (name, kind, help): Metric) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "# HELP {name} ");
+        self.escaped(help, &['\\', '\n']);
+        let _ = writeln!(self.0, "\n# TYPE {name} {}", kind.as_str());
+    }
+
+    fn value(&mut self, (name, _, _): Metric, labels: Labels<'_>, value: Value) {
+        self.line(name, "", labels, None, value);
+    }
+
+    fn histogram(&mut self, (name, _, _): Metric, labels: Labels<'_>, buckets: &Buckets<'_>) {
+        for (bound, count) in buckets.cumulative() {
+            let bound = if bound.is_finite() {
+                bound.to_string()
+            } else {
+                "+Inf".to_owned()
+            };
+            self.line(name, "_bucket", labels, Some(&bound), count);
+        }
+        self.line(name, "_sum", labels, None, buckets.sum);
+        self.line(name, "_count", labels, None, buckets.count());
     }
 }
 
@@ -89,18 +87,15 @@ mod tests {
     fn a_sample_is_one_line_with_its_labels() {
         let mut text = Text::default();
         text.head(names::SPLIT_WEIGHT);
-        text.sample(
-            names::SPLIT_WEIGHT,
-            &[("route", "chat"), ("release", "bl\"ue")],
-            95,
-        );
+        let labels = [("route", "a\\b\nc"), ("release", "bl\"ue")];
+        text.value(names::SPLIT_WEIGHT, &labels, Value::Count(95));
         let lines = text.finish();
         assert!(
             lines.contains("# TYPE switchback_split_weight gauge\n"),
             "{lines}"
         );
         assert!(
-            lines.ends_with("switchback_split_weight{route=\"chat\",release=\"bl\\\"ue\"} 95\n"),
+            lines.ends_with("switchback_split_weight{route=\"a\\\\b\\nc\",release=\"bl\\\"ue\"} 95\n"),
             "{lines}"
         );
     }

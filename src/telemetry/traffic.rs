@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{names, text::Text};
+use super::{
+    names,
+    sample::{Buckets, Sink},
+};
 use crate::{
     fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
     model::{
@@ -14,18 +17,18 @@ use crate::{
 };
 
 /// Writes all metrics of the table, the fleet and the statistics.
-pub(super) fn write(text: &mut Text, table: &LiveTable, fleet: &Fleet) {
-    write_cells(text, fleet);
-    write_table(text, table);
+pub(super) fn write(sink: &mut dyn Sink, table: &LiveTable, fleet: &Fleet) {
+    write_cells(sink, fleet);
+    write_table(sink, table);
     // A candidate is a copy of a release for checks, and serves nothing.
     let watched = fleet.watched();
     let in_use = watched
         .iter()
         .filter(|one| one.role != RosterRole::Candidate);
-    write_fleet(text, &in_use.collect::<Vec<_>>(), &table.load());
+    write_fleet(sink, &in_use.collect::<Vec<_>>(), &table.load());
 }
 
-fn write_cells(text: &mut Text, fleet: &Fleet) {
+fn write_cells(sink: &mut dyn Sink, fleet: &Fleet) {
     let mut all: Vec<(CellKey, CellSnapshot)> = Vec::new();
     fleet.each_cells(|key, cells| {
         let snapshot = cells.snapshot();
@@ -34,12 +37,12 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         }
     });
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    text.head(names::REQUESTS);
+    sink.head(names::REQUESTS);
     for (key, snapshot) in &all {
         for ((class, code), count) in &snapshot.counts {
             let code = code.to_string();
             let [route, release, version] = labels(key);
-            text.sample(
+            sink.sample(
                 names::REQUESTS,
                 &[
                     route,
@@ -48,14 +51,14 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
                     ("outcome", class.as_str()),
                     ("code", &code),
                 ],
-                count,
+                *count,
             );
         }
     }
-    write_decisions(text, &all);
-    write_feedback(text, &all);
-    write_failed_attempts(text, &all);
-    write_leaving(text, &all);
+    write_decisions(sink, &all);
+    write_feedback(sink, &all);
+    write_failed_attempts(sink, &all);
+    write_leaving(sink, &all);
     for (metric, histogram) in [
         (
             names::REQUEST_SECONDS,
@@ -63,9 +66,9 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         ),
         (names::FIRST_BYTE_SECONDS, |s| &s.first_byte),
     ] {
-        text.head(metric);
+        sink.head(metric);
         for (key, snapshot) in &all {
-            text.histogram(metric, &labels(key), histogram(snapshot));
+            sink.histogram(metric, &labels(key), &Buckets::of(histogram(snapshot)));
         }
     }
     for (metric, count) in [
@@ -77,32 +80,32 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         (names::RETRIES, |s| s.retries),
         (names::RETRIES_DENIED, |s| s.denied_retries),
     ] {
-        text.head(metric);
+        sink.head(metric);
         for (key, snapshot) in &all {
-            text.sample(metric, &labels(key), count(snapshot));
+            sink.sample(metric, &labels(key), count(snapshot));
         }
     }
 }
 
-fn write_decisions(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
-    text.head(names::DECISIONS);
+fn write_decisions(sink: &mut dyn Sink, all: &[(CellKey, CellSnapshot)]) {
+    sink.head(names::DECISIONS);
     for (key, snapshot) in all {
         for reason in DecisionReason::ALL {
             let count = snapshot.decisions.of_reason(reason, snapshot.requests());
             if count > 0 {
                 let [route, release, version] = labels(key);
                 let labels = [route, release, version, ("reason", reason.as_str())];
-                text.sample(names::DECISIONS, &labels, count);
+                sink.sample(names::DECISIONS, &labels, count);
             }
         }
     }
-    text.head(names::OVERRIDE_REQUESTS);
+    sink.head(names::OVERRIDE_REQUESTS);
     for (key, snapshot) in all {
         let counts = OutcomeClass::ALL.iter().zip(snapshot.decisions.overridden);
         for (class, count) in counts.filter(|(_, count)| *count > 0) {
             let [route, release, version] = labels(key);
             let labels = [route, release, version, ("outcome", class.as_str())];
-            text.sample(names::OVERRIDE_REQUESTS, &labels, count);
+            sink.sample(names::OVERRIDE_REQUESTS, &labels, count);
         }
     }
     for (metric, count) in [
@@ -112,26 +115,26 @@ fn write_decisions(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
         ),
         (names::FALLBACKS, |s| s.fallbacks),
     ] {
-        text.head(metric);
+        sink.head(metric);
         for (key, snapshot) in all.iter().filter(|(_, snapshot)| count(snapshot) > 0) {
-            text.sample(metric, &labels(key), count(snapshot));
+            sink.sample(metric, &labels(key), count(snapshot));
         }
     }
 }
 
-fn write_feedback(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
+fn write_feedback(sink: &mut dyn Sink, all: &[(CellKey, CellSnapshot)]) {
     let said = || all.iter().filter(|(_, cells)| cells.feedback.count() > 0);
-    text.head(names::FEEDBACK);
+    sink.head(names::FEEDBACK);
     for (key, snapshot) in said() {
         for sign in OpinionSign::ALL {
             let [route, release, version] = labels(key);
             let labels = [route, release, version, ("opinion", sign.as_str())];
-            text.sample(names::FEEDBACK, &labels, snapshot.feedback.of_sign(sign));
+            sink.sample(names::FEEDBACK, &labels, snapshot.feedback.of_sign(sign));
         }
     }
-    text.head(names::FEEDBACK_SCORE);
+    sink.head(names::FEEDBACK_SCORE);
     for (key, snapshot) in said() {
-        text.sample(
+        sink.sample(
             names::FEEDBACK_SCORE,
             &labels(key),
             snapshot.feedback.score(),
@@ -139,39 +142,39 @@ fn write_feedback(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
     }
 }
 
-fn write_failed_attempts(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
-    text.head(names::FAILED_ATTEMPTS);
+fn write_failed_attempts(sink: &mut dyn Sink, all: &[(CellKey, CellSnapshot)]) {
+    sink.head(names::FAILED_ATTEMPTS);
     for (key, snapshot) in all {
         let failures = AttemptFailure::ALL.iter().zip(snapshot.failed_attempts);
         for (failure, count) in failures.filter(|(_, count)| *count > 0) {
             let [route, release, version] = labels(key);
             let reason = ("reason", failure.as_str());
             let labels = [route, release, version, reason];
-            text.sample(names::FAILED_ATTEMPTS, &labels, count);
+            sink.sample(names::FAILED_ATTEMPTS, &labels, count);
         }
     }
 }
 
 /// Work that was cut, and sessions that were moved because their release left the route.
-fn write_leaving(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
-    text.head(names::CUTS);
+fn write_leaving(sink: &mut dyn Sink, all: &[(CellKey, CellSnapshot)]) {
+    sink.head(names::CUTS);
     for (key, snapshot) in all {
         for (class, counts) in WorkClass::ALL.iter().zip(snapshot.cuts) {
             let counts = CutCause::ALL.iter().zip(counts);
             for (cause, count) in counts.filter(|(_, count)| *count > 0) {
                 let [route, release, version] = labels(key);
                 let (class, cause) = (("class", class.as_str()), ("cause", cause.as_str()));
-                text.sample(names::CUTS, &[route, release, version, class, cause], count);
+                sink.sample(names::CUTS, &[route, release, version, class, cause], count);
             }
         }
     }
-    text.head(names::MOVES);
+    sink.head(names::MOVES);
     for (key, snapshot) in all {
         let counts = LeaveCause::ALL.iter().zip(snapshot.moves);
         for (cause, count) in counts.filter(|(_, count)| *count > 0) {
             let [route, release, version] = labels(key);
             let cause = ("cause", cause.as_str());
-            text.sample(names::MOVES, &[route, release, version, cause], count);
+            sink.sample(names::MOVES, &[route, release, version, cause], count);
         }
     }
 }
@@ -184,27 +187,27 @@ fn labels((route, release, version): &CellKey) -> [(&str, &str); 3] {
     ]
 }
 
-fn write_table(text: &mut Text, cell: &LiveTable) {
+fn write_table(sink: &mut dyn Sink, cell: &LiveTable) {
     let table = cell.load();
-    text.head(names::LIVE_REVISION);
-    text.sample(names::LIVE_REVISION, &[], table.revision());
-    text.head(names::SPLIT_WEIGHT);
+    sink.head(names::LIVE_REVISION);
+    sink.sample(names::LIVE_REVISION, &[], table.revision());
+    sink.head(names::SPLIT_WEIGHT);
     for route in table.compiled().routes().iter() {
         for entry in route.split().entries() {
             let labels = [
                 ("route", route.spec().name.as_str()),
                 ("release", entry.release().name().as_str()),
             ];
-            text.sample(names::SPLIT_WEIGHT, &labels, entry.weight());
+            sink.sample(names::SPLIT_WEIGHT, &labels, entry.weight());
         }
     }
-    text.head(names::REQUESTS_IN_FLIGHT_PREVIOUS);
+    sink.head(names::REQUESTS_IN_FLIGHT_PREVIOUS);
     let previous: u64 = cell
         .in_flight_on_previous()
         .iter()
         .map(|(_, count)| count)
         .sum();
-    text.sample(names::REQUESTS_IN_FLIGHT_PREVIOUS, &[], previous);
+    sink.sample(names::REQUESTS_IN_FLIGHT_PREVIOUS, &[], previous);
 }
 
 /// Role label: `live`, `standby` if no split gives it a weight, `warm` or `draining`, as in the status.
@@ -215,26 +218,26 @@ fn role(watched: &WatchedRelease, weighted: &HashSet<&ReleaseName>) -> &'static 
     }
 }
 
-fn write_fleet(text: &mut Text, watched: &[&WatchedRelease], table: &RoutingTable) {
+fn write_fleet(sink: &mut dyn Sink, watched: &[&WatchedRelease], table: &RoutingTable) {
     let weighted = table.compiled().spec().weighted();
-    text.head(names::REQUESTS_IN_FLIGHT);
+    sink.head(names::REQUESTS_IN_FLIGHT);
     for watched in watched {
         let labels = [
             ("release", watched.roster.release().as_str()),
             ("version", watched.roster.version().as_str()),
             ("role", role(watched, &weighted)),
         ];
-        text.sample(
+        sink.sample(
             names::REQUESTS_IN_FLIGHT,
             &labels,
             watched.roster.in_flight(),
         );
     }
-    write_endpoints(text, watched);
+    write_endpoints(sink, watched);
 }
 
 /// Removed endpoints that still serve are included, except in the health metric: they are not checked any more.
-fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
+fn write_endpoints(sink: &mut dyn Sink, watched: &[&WatchedRelease]) {
     let endpoints: Vec<_> = watched
         .iter()
         .flat_map(|watched| {
@@ -255,7 +258,7 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
         names::ENDPOINT_IN_FLIGHT,
         names::ENDPOINT_CONNECTIONS,
     ] {
-        text.head(metric);
+        sink.head(metric);
         for (watched, endpoint, is_draining) in &endpoints {
             // The address distinguishes endpoints of one name.
             let (url, address) = (endpoint.url().to_string(), endpoint.address().to_string());
@@ -271,7 +274,7 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
                 names::ENDPOINT_HEALTHY => u64::from(endpoint.health() != Health::Unhealthy),
                 names::ENDPOINT_EJECTED => u64::from(endpoint.ejected().is_some()),
                 names::ENDPOINT_EJECTIONS => {
-                    write_ejections(text, endpoint, labels);
+                    write_ejections(sink, endpoint, labels);
                     continue;
                 }
                 // Most endpoints never ask for a pause.
@@ -280,19 +283,19 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
                 names::ENDPOINT_IN_FLIGHT => u64::from(endpoint.in_flight()),
                 _ => u64::from(endpoint.connections()),
             };
-            text.sample(metric, &labels, value);
+            sink.sample(metric, &labels, value);
         }
     }
 }
 
 /// The reasons for which the endpoint was ejected at least once.
-fn write_ejections(text: &mut Text, endpoint: &Endpoint, labels: [(&str, &str); 4]) {
+fn write_ejections(sink: &mut dyn Sink, endpoint: &Endpoint, labels: [(&str, &str); 4]) {
     let [release, version, url, address] = labels;
     for reason in EjectionReason::ALL {
         let count = endpoint.ejections(reason);
         if count > 0 {
             let labels = [release, version, url, address, ("reason", reason.as_str())];
-            text.sample(names::ENDPOINT_EJECTIONS, &labels, count);
+            sink.sample(names::ENDPOINT_EJECTIONS, &labels, count);
         }
     }
 }
@@ -302,6 +305,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
+    use crate::telemetry::text::Text;
     use crate::model::{Hashed, Outcome, ReleaseSpec, RouteName, Version};
 
     #[test]
