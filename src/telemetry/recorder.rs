@@ -119,11 +119,7 @@ impl<T> Series<T> {
         Some(Arc::clone(value))
     }
 
-    fn write(
-        &self,
-        sink: &mut dyn Sink,
-        one: impl Fn(&mut dyn Sink, Metric, &[(&str, &str)], &T),
-    ) {
+    fn write(&self, sink: &mut dyn Sink, one: impl Fn(&mut dyn Sink, Metric, &[(&str, &str)], &T)) {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut last = "";
         for (key, value) in &*all {

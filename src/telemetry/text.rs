@@ -95,7 +95,9 @@ mod tests {
             "{lines}"
         );
         assert!(
-            lines.ends_with("switchback_split_weight{route=\"a\\\\b\\nc\",release=\"bl\\\"ue\"} 95\n"),
+            lines.ends_with(
+                "switchback_split_weight{route=\"a\\\\b\\nc\",release=\"bl\\\"ue\"} 95\n"
+            ),
             "{lines}"
         );
     }

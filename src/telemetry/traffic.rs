@@ -305,8 +305,8 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::telemetry::text::Text;
     use crate::model::{Hashed, Outcome, ReleaseSpec, RouteName, Version};
+    use crate::telemetry::text::Text;
 
     #[test]
     fn a_removed_endpoint_is_in_the_metrics_until_its_last_request_ends() {
