@@ -27,14 +27,7 @@ impl Judge {
         let blamed = self
             .alarm
             .and_then(|alarm| metrics.iter().find(|metric| metric.name == alarm.signal));
-        let words = overall(
-            found,
-            e,
-            bound,
-            blamed.map(|metric| &*metric.words),
-            obstacle,
-            names,
-        );
+        let words = overall(found, (e, bound), blamed, obstacle, names);
         Verdict {
             overall: found,
             e,

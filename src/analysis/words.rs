@@ -39,6 +39,20 @@ impl fmt::Display for Claim {
     }
 }
 
+/// The numbers of a signal: "green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400)".
+pub(super) struct Numbers<'a>(pub(super) &'a MetricVerdict, pub(super) Names<'a>);
+
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(metric, names) = self;
+        write!(f, "{} {}", names.canary, verb(metric.name))?;
+        if let Some(seconds) = metric.threshold_seconds {
+            write!(f, " {seconds} s in")?;
+        }
+        write!(f, " {}, {} {}", metric.canary, names.stable, metric.stable)
+    }
+}
+
 /// A signal's verdict with its numbers: "green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400); worse, e = 408,304 ≥
 /// 100".
 pub(super) struct Sentence<'a> {
@@ -56,15 +70,7 @@ impl fmt::Display for Sentence<'_> {
             claim,
             bound,
         } = self;
-        write!(f, "{} {}", names.canary, verb(metric.name))?;
-        if let Some(seconds) = metric.threshold_seconds {
-            write!(f, " {seconds} s in")?;
-        }
-        write!(
-            f,
-            " {}, {} {}; ",
-            metric.canary, names.stable, metric.stable
-        )?;
+        write!(f, "{}; ", Numbers(metric, *names))?;
         let (fine, needed) = (EValue(metric.fine_e), EValue(metric.fine_bound));
         match metric.verdict {
             Finding::Worse if metric.e >= *bound => {
@@ -95,12 +101,11 @@ pub(super) const fn verb(signal: Signal) -> &'static str {
     }
 }
 
-/// The verdict in all.
+/// The verdict in all: the finding, the e-value and its bound, the signal that is blamed, and what hinders.
 pub(super) fn overall(
     found: Finding,
-    e: f64,
-    bound: f64,
-    blamed: Option<&str>,
+    (e, bound): (f64, f64),
+    blamed: Option<&MetricVerdict>,
     obstacle: Option<Obstacle>,
     names: Names<'_>,
 ) -> String {
@@ -108,21 +113,26 @@ pub(super) fn overall(
     let (e, bound) = (EValue(e), EValue(bound));
     match (found, obstacle) {
         (Finding::Worse, _) => {
-            let blamed = blamed.unwrap_or(canary);
-            format!("worse, e = {e} ≥ {bound} over all signals: {blamed}")
+            let blamed = blamed.map(|metric| format!(": {}", Numbers(metric, names)));
+            let blamed = blamed.unwrap_or_default();
+            format!("worse, e = {e} ≥ {bound} over all signals{blamed}")
         }
         (Finding::Fine, _) => format!("fine: {canary} is not worse than {stable} by any signal"),
-        (Finding::Unmeasurable, Some(obstacle)) => cannot(obstacle, names),
+        (Finding::Unmeasurable, Some(obstacle)) => cannot(obstacle, (e, bound), names),
         _ => format!("not enough data: e = {e} of {bound} that {canary} is worse than {stable}"),
     }
 }
 
-fn cannot(obstacle: Obstacle, Names { canary, stable }: Names<'_>) -> String {
+fn cannot(
+    obstacle: Obstacle,
+    (e, bound): (EValue, EValue),
+    Names { canary, stable }: Names<'_>,
+) -> String {
     match obstacle {
         Obstacle::ShareTooLarge { share } => {
             let share = Percent(share);
             format!(
-                "cannot judge: {canary} has {share} of the traffic, so {stable} has too little to compare with; keep 5 to 10 % on {stable}"
+                "{canary} has {share} of the traffic: too little is left on {stable} to show that it is fine, and e = {e} of {bound} that it is worse"
             )
         }
         Obstacle::ShareIsOff {
@@ -145,7 +155,8 @@ impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bad, units) = (Count(self.bad), Count(self.units));
         if self.units == 0 {
-            return write!(f, "{bad} times");
+            let noun = if self.bad == 1 { "request" } else { "requests" };
+            return write!(f, "{bad} {noun}");
         }
         let share = Percent(real(self.bad) / real(self.units));
         write!(f, "{share} ({bad} of {units}")?;
@@ -247,7 +258,7 @@ mod tests {
             units,
             distinct,
         };
-        assert_eq!(rate(3, 0, 3).to_string(), "3 times");
+        assert_eq!(rate(3, 0, 3).to_string(), "3 requests");
         assert_eq!(rate(12, 132, 12).to_string(), "9.1 % (12 of 132)");
         assert_eq!(
             rate(12, 132, 3).to_string(),

@@ -149,12 +149,15 @@ impl Controller {
         {
             run.judge.observe(&evidence);
         }
-        run.record.save_judge(&run.judge);
         let is_early = run.reader.as_ref().is_none_or(EvidenceReader::is_early);
         let finding = match run.judge.finding() {
             Finding::Fine if is_early => Finding::NotEnoughData,
             finding => finding,
         };
+        if finding == Finding::Fine {
+            run.record.note_fine(self.weight_of(&run.record));
+        }
+        run.record.save_judge(&run.judge);
         let obstacle = run.judge.obstacle();
         Observed {
             elapsed,

@@ -252,6 +252,9 @@ pub(super) fn why_back(record: &RolloutRecord) -> Option<String> {
 
 fn end(run: &mut RunningRollout) {
     run.record.ended_at = Some(now());
+    if run.record.machine.state() == State::Succeeded {
+        run.record.conclude();
+    }
     (run.reader, run.sessions) = (None, None);
     run.gate = GateAsking::default();
     metrics::count_rollout_end(run.record.machine.state());

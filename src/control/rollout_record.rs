@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{clock::now, hook_outbox::HookOutbox};
 use crate::{
-    analysis::{Finding, Judge, Names, Rate, Verdict},
+    analysis::{Finding, Judge, Names, Obstacle, Rate, Verdict},
     api::{
         Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutMetric, RolloutPause,
         RolloutRate, RolloutState, RolloutStatus, RolloutVerdict, Timestamp,
@@ -43,6 +43,9 @@ pub(super) struct RolloutRecord {
     #[serde(default)]
     pub(super) is_forced: bool,
     pub(super) verdict: Option<RolloutVerdict>,
+    /// Percents of the route with which the release was shown to be fine, the last time.
+    #[serde(default)]
+    fine_at: Option<Percent>,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
     /// Messages that hooks are owed.
@@ -95,6 +98,7 @@ impl RolloutRecord {
             message: begin.message,
             is_forced: begin.is_forced,
             verdict: None,
+            fine_at: None,
             waiting_for: None,
             log: Vec::new(),
             outbox: HookOutbox::default(),
@@ -199,7 +203,32 @@ impl RolloutRecord {
             canary: self.to.0.as_str(),
             stable: self.from.0.as_str(),
         };
-        self.verdict = Some(verdict(judge.verdict(names)));
+        let found = judge.verdict(names);
+        let is_nearly_all = matches!(found.obstacle, Some(Obstacle::ShareTooLarge { .. }));
+        let mut shown = verdict(found);
+        if let (Some(percent), true) = (self.fine_at, is_nearly_all) {
+            shown.words = format!("fine with {percent} percent; {}", shown.words);
+        }
+        self.verdict = Some(shown);
+    }
+
+    /// Takes note that the release is fine with so much of the route.
+    pub(super) const fn note_fine(&mut self, percent: Percent) {
+        self.fine_at = Some(percent);
+    }
+
+    /// The verdict on a release that has got everything: with nothing beside it there is no more to come.
+    pub(super) fn conclude(&mut self) {
+        let (Some(verdict), Some(percent)) = (&mut self.verdict, self.fine_at) else {
+            return;
+        };
+        if verdict.overall != RolloutFinding::Worse {
+            verdict.overall = RolloutFinding::Fine;
+            verdict.words = format!(
+                "fine: {} was not worse than {} by any signal with {percent} percent, and was not shown to be worse after that",
+                self.to.0, self.from.0
+            );
+        }
     }
 
     /// The rollout, as it is shown; `weight` is what its release has by the live table.
@@ -273,6 +302,7 @@ pub(super) const fn state(state: State) -> RolloutState {
     }
 }
 
+/// The reason of a pause, as it is shown.
 pub(super) const fn pause(reason: PauseReason) -> RolloutPause {
     match reason {
         PauseReason::Manual => RolloutPause::Manual,
