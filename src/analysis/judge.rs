@@ -189,6 +189,12 @@ impl Judge {
         watches.find(|watch| watch.signal() == signal)?.thresholds()
     }
 
+    /// True if it looks at a signal.
+    pub fn looks_at(&self, signal: Signal) -> bool {
+        let mut watches = self.watches.iter();
+        watches.any(|signals| signals.watch.signal() == signal)
+    }
+
     /// True if the canary is worse. Once true, it stays true.
     pub const fn is_worse(&self) -> bool {
         self.alarm.is_some()

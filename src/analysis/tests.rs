@@ -68,7 +68,7 @@ fn a_bad_canary_is_worse_and_the_numbers_are_in_the_words() {
     );
     assert_eq!(
         verdict.words,
-        "worse, e = 102,076 ≥ 100 over all signals: green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400)"
+        "worse, e = 204,152 ≥ 100 over all signals: green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400)"
     );
     assert_eq!(
         (slow.verdict, broken.verdict),

@@ -22,7 +22,7 @@ use super::{
     reconcile::Reconciler,
     restore::restore,
     revision_log::RevisionLog,
-    rollout_evidence::Cells,
+    rollout_cells::Cells,
     rollout_registry::RolloutRegistry,
     route_index::RouteIndexCache,
     settings::Settings,
@@ -100,7 +100,7 @@ impl Controller {
         let beside = log.history.beside();
         let rollouts = RolloutRegistry::open(&beside, |record| {
             let releases = (&record.to, &record.from);
-            Cells::of(&fleet, &record.route, releases).judge(false)
+            Cells::of(&fleet, &record.route, releases).judge(record.machine.plan(), false)
         });
         let quarantine = Quarantine::open(&beside);
         let drills = DrillRegistry::open(&beside);

@@ -7,7 +7,9 @@ use tokio::time::sleep;
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     drill_record::{DrillRecord, Trial},
-    rollout_evidence::{Cells, EvidenceReader, Looked},
+    rollout_cells::Cells,
+    rollout_evidence::{EvidenceReader, Looked},
+    rollout_limits::Limits,
     rollout_record::verdict,
     rollout_sessions::RolloutSessions,
 };
@@ -165,16 +167,11 @@ impl Controller {
         let judge = Judge::new(Settings::default(), watches.to_vec());
         let judge = judge.expect("the default settings are valid");
         // They say when a request has had its time.
-        let thresholds = Thresholds::freeze(cells.stable.snapshot().duration.cumulative());
+        let durations = cells.stable.snapshot().duration;
+        let limits = Limits::of_slow(Thresholds::freeze(durations.cumulative()));
         let spec = state.spec.route(route)?;
-        let sessions = RolloutSessions::of(&cells, spec, thresholds.as_ref());
-        let reader = EvidenceReader::new(
-            cells,
-            spec,
-            (Place::Step(0), 1),
-            thresholds,
-            live.revision(),
-        );
+        let sessions = RolloutSessions::of(&cells, spec, &limits);
+        let reader = EvidenceReader::new(cells, spec, (Place::Step(0), 1), limits, live.revision());
         Some(DrillWatch {
             judge,
             reader,

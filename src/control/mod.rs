@@ -16,7 +16,7 @@
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
-//!   `rollout_sessions`, `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
 //!   `drill_schedule`, `drill_registry`, `drill_record`
@@ -80,9 +80,12 @@ mod revision_log;
 mod revisions;
 mod rollback;
 mod rollout_begin;
+mod rollout_cells;
+mod rollout_counts;
 mod rollout_error;
 mod rollout_evidence;
 mod rollout_gate;
+mod rollout_limits;
 mod rollout_loop;
 mod rollout_orders;
 mod rollout_record;

@@ -10,16 +10,18 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::{
+    rollout_cells::Cells,
+    rollout_counts::{Counts, add_older},
+    rollout_limits::Limits,
+};
 use crate::{
-    analysis::{Arm, Evidence, Judge, LEVELS, Settings, Share, Signal, Tally, Thresholds, Watch},
-    fleet::Fleet,
-    model::{Outcome, OutcomeClass, ReleaseName, Revision, RouteName, RouteSpec, Version},
+    analysis::{Arm, Evidence, LEVELS, Share, Tally},
+    model::{Revision, RouteSpec},
     rollout::Place,
-    stats::OutcomeTable,
     table::Ages,
 };
 
@@ -27,23 +29,6 @@ use crate::{
 const SETTLED: Duration = Duration::from_secs(30);
 /// Longest such age: a route may allow requests of hours.
 const LONGEST_SETTLED: Duration = Duration::from_secs(600);
-
-/// Counters of the two releases of a rollout.
-#[derive(Debug, Clone)]
-pub(super) struct Cells {
-    pub(super) canary: Arc<OutcomeTable>,
-    pub(super) stable: Arc<OutcomeTable>,
-}
-
-/// Counts of one release.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    units: u64,
-    pub(super) failures: u64,
-    pub(super) broken: u64,
-    pub(super) disliked: u64,
-    pub(super) older: [u64; LEVELS],
-}
 
 /// Facts at a look that the counters do not have.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +47,7 @@ pub(super) struct EvidenceReader {
     cells: Cells,
     place: Place,
     steps: u32,
-    thresholds: Option<Thresholds>,
+    limits: Limits,
     settled_after: Duration,
     began: Instant,
     /// True once the ages of what is in flight were known.
@@ -81,145 +66,28 @@ pub(super) struct EvidenceReader {
     starts: VecDeque<(Duration, Tally)>,
 }
 
-impl Cells {
-    pub(super) fn of(
-        fleet: &Fleet,
-        route: &RouteName,
-        (canary, stable): (&(ReleaseName, Version), &(ReleaseName, Version)),
-    ) -> Self {
-        Self {
-            canary: fleet.cells(route, &canary.0, &canary.1),
-            stable: fleet.cells(route, &stable.0, &stable.1),
-        }
-    }
-
-    /// A judge without evidence, with the signals that can be looked at: slowness only where the stable release has shown
-    /// what is usual, and what users say only where answers carry stamps.
-    pub(super) fn judge(&self, is_stamped: bool) -> Judge {
-        let durations = self.stable.snapshot().duration;
-        let slow = Thresholds::freeze(durations.cumulative()).map(Watch::Slow);
-        let mut watches = vec![Watch::Failures, Watch::BrokenStreams];
-        watches.extend(slow);
-        watches.extend(is_stamped.then_some(Watch::NegativeFeedback));
-        Judge::new(Settings::default(), watches).expect("the default settings are valid")
-    }
-
-    fn counts(&self, thresholds: Option<&Thresholds>) -> [Counts; 2] {
-        [&self.canary, &self.stable].map(|cells| Counts::of(cells, thresholds))
-    }
-}
-
-impl Counts {
-    fn of(cells: &OutcomeTable, thresholds: Option<&Thresholds>) -> Self {
-        let snapshot = cells.snapshot();
-        let failed = |signal| {
-            let counts = snapshot.counts.iter();
-            let counts =
-                counts.filter(|((class, code), _)| signal_of(*class, *code) == Some(signal));
-            counts.map(|(_, count)| count).sum()
-        };
-        let older = thresholds.map(|thresholds| thresholds.older(snapshot.duration.cumulative()));
-        Self {
-            units: snapshot.requests(),
-            failures: failed(Signal::Failures),
-            broken: failed(Signal::BrokenStreams),
-            disliked: snapshot.feedback.watched_negative,
-            older: older.unwrap_or_default(),
-        }
-    }
-
-    /// Difference from an earlier look.
-    fn since(self, before: Self) -> Self {
-        let mut older = self.older;
-        for (now, before) in older.iter_mut().zip(before.older) {
-            *now = now.saturating_sub(before);
-        }
-        Self {
-            units: self.units.saturating_sub(before.units),
-            failures: self.failures.saturating_sub(before.failures),
-            broken: self.broken.saturating_sub(before.broken),
-            disliked: self.disliked.saturating_sub(before.disliked),
-            older,
-        }
-    }
-
-    fn add_to(
-        self,
-        evidence: &mut Evidence,
-        arm: Arm,
-        add: fn(&mut Evidence, Signal, usize, Arm, u64),
-    ) {
-        add(evidence, Signal::Failures, 0, arm, self.failures);
-        add(evidence, Signal::BrokenStreams, 0, arm, self.broken);
-        add(evidence, Signal::NegativeFeedback, 0, arm, self.disliked);
-        for (level, count) in self.older.into_iter().enumerate() {
-            add(evidence, Signal::Slow, level, arm, count);
-        }
-    }
-
-    fn plus(self, more: Self) -> Self {
-        let mut older = self.older;
-        for (sum, more) in older.iter_mut().zip(more.older) {
-            *sum += more;
-        }
-        Self {
-            units: self.units + more.units,
-            failures: self.failures + more.failures,
-            broken: self.broken + more.broken,
-            disliked: self.disliked + more.disliked,
-            older,
-        }
-    }
-}
-
-fn add_older(counts: &mut [Counts; 2], more: [[u64; LEVELS]; 2]) {
-    for (counts, more) in counts.iter_mut().zip(more) {
-        for (older, more) in counts.older.iter_mut().zip(more) {
-            *older += more;
-        }
-    }
-}
-
-/// The signal of a request that failed: a stream that breaks off has a status of success.
-fn signal_of(class: OutcomeClass, code: u16) -> Option<Signal> {
-    let signal = if code < 400 {
-        Signal::BrokenStreams
-    } else {
-        Signal::Failures
-    };
-    (class == OutcomeClass::Failure).then_some(signal)
-}
-
-/// The signal of an outcome, if it is a failure.
-pub(super) fn failure(outcome: Outcome) -> Option<Signal> {
-    signal_of(outcome.class(), outcome.code())
-}
-
 impl EvidenceReader {
     /// A reader that begins now, at this revision: what users say of earlier answers is not evidence.
     pub(super) fn new(
         cells: Cells,
         route: &RouteSpec,
         (place, steps): (Place, u32),
-        thresholds: Option<Thresholds>,
+        limits: Limits,
         revision: Revision,
     ) -> Self {
         for cells in [&cells.canary, &cells.stable] {
             cells.watch_feedback(revision);
         }
-        let slowest = thresholds
-            .as_ref()
-            .and_then(|thresholds| thresholds.seconds().last())
-            .map(|seconds| Duration::from_secs_f64(*seconds));
         let timeout = route.timeouts.request.map(|timeout| timeout.0);
-        let settled_after = slowest.or(timeout).unwrap_or(SETTLED).min(LONGEST_SETTLED);
+        let settled_after = limits.slowest().or(timeout);
+        let settled_after = settled_after.unwrap_or(SETTLED).min(LONGEST_SETTLED);
         Self {
-            last: cells.counts(thresholds.as_ref()),
+            last: cells.counts(&limits),
             now: None,
             cells,
             place,
             steps,
-            thresholds,
+            limits,
             settled_after,
             began: Instant::now(),
             has_ages: false,
@@ -258,7 +126,7 @@ impl EvidenceReader {
     /// The ages from which requests in flight count as slow; `None` if slowness is not looked at.
     pub(super) fn ages(&self) -> Option<Ages> {
         let mut ages = [Duration::MAX; LEVELS];
-        let seconds = self.thresholds.as_ref()?.seconds();
+        let seconds = self.limits.slow.as_ref()?.seconds();
         for (age, seconds) in ages.iter_mut().zip(seconds) {
             *age = Duration::from_secs_f64(*seconds);
         }
@@ -267,7 +135,7 @@ impl EvidenceReader {
 
     /// Begins a look: what ends before the work in flight is counted is in neither, and never in both.
     pub(super) fn snapshot(&mut self) {
-        self.now = Some(self.cells.counts(self.thresholds.as_ref()));
+        self.now = Some(self.cells.counts(&self.limits));
     }
 
     /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
@@ -318,7 +186,7 @@ impl EvidenceReader {
     /// hangs does not wait for its end.
     fn count(&mut self, looked: &Looked) -> [Counts; 2] {
         let now = self.now.take();
-        let mut now = now.unwrap_or_else(|| self.cells.counts(self.thresholds.as_ref()));
+        let mut now = now.unwrap_or_else(|| self.cells.counts(&self.limits));
         if let Some(in_flight) = looked.in_flight {
             add_older(&mut now, in_flight);
             if !std::mem::replace(&mut self.has_ages, true) {
@@ -361,17 +229,23 @@ impl EvidenceReader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::{Opinion, Thumb};
+    use crate::{
+        analysis::{Signal, Thresholds},
+        model::{Opinion, Outcome, Thumb},
+        stats::OutcomeTable,
+    };
 
     fn reader(cells: &Cells, settled: f64) -> EvidenceReader {
         let route = RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
-        let thresholds = Thresholds::given(&[settled]);
+        let limits = Limits::of_slow(Thresholds::given(&[settled]));
         EvidenceReader::new(
             cells.clone(),
             &route,
             (Place::Step(1), 3),
-            thresholds,
+            limits,
             Revision(8),
         )
     }
@@ -436,11 +310,30 @@ mod tests {
         some.bad(Signal::NegativeFeedback, 0, Arm::Canary, 2);
         let seen = reader.look(Duration::from_secs(1), (5, 95), &Looked::default());
         assert_eq!(seen, Some(some));
-        let watched = |is_stamped: bool| {
-            let judge = cells.judge(is_stamped);
-            format!("{judge:?}").contains("watch: NegativeFeedback")
+    }
+
+    #[test]
+    fn a_late_first_byte_is_evidence_although_the_request_is_not_slow() {
+        let cells = cells();
+        let limits = Limits {
+            first_byte: Thresholds::given(&[0.5, 1.0]),
+            ..Limits::of_slow(Thresholds::given(&[10.0]))
         };
-        assert!(watched(true) && !watched(false));
+        let route = RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
+        let place = (Place::Step(1), 3);
+        let mut reader = EvidenceReader::new(cells.clone(), &route, place, limits, Revision(8));
+        for (millis, status) in [(700, 200), (2_000, 200), (20, 404)] {
+            let first_byte = Some(Duration::from_millis(millis));
+            let outcome = Outcome::Answered(status);
+            let three_seconds = Duration::from_secs(3);
+            cells.canary.record(0, outcome, three_seconds, first_byte);
+        }
+        let mut some = Evidence::of_step(2, Share::of_weights(5, 95));
+        some.started(Arm::Canary, 3);
+        some.passed(Signal::FirstByteLate, Arm::Canary, [2, 1, 0, 0]);
+        some.bad(Signal::ClientErrors, 0, Arm::Canary, 1);
+        let seen = reader.look(Duration::from_secs(1), (5, 95), &Looked::default());
+        assert_eq!(seen, Some(some));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use super::{
     clock::now,
     gate_question::GateAsking,
     metrics,
-    rollout_evidence::{Cells, EvidenceReader},
+    rollout_cells::Cells,
+    rollout_evidence::EvidenceReader,
+    rollout_limits::Limits,
     rollout_record::RolloutRecord,
     rollout_registry::{RolloutEntry, RunningRollout},
     rollout_sessions::RolloutSessions,
 };
 use crate::{
-    analysis::Signal,
     api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{
@@ -116,15 +117,15 @@ impl Controller {
         };
         let cells = self.cells_of(record);
         let steps = record.machine.plan().last() + 1;
-        let thresholds = run.judge.thresholds(Signal::Slow).cloned();
+        let limits = Limits::of(&run.judge);
         if run.sessions.is_none() {
-            run.sessions = RolloutSessions::of(&cells, route, thresholds.as_ref());
+            run.sessions = RolloutSessions::of(&cells, route, &limits);
         }
         run.reader = Some(EvidenceReader::new(
             cells,
             route,
             (place, steps),
-            thresholds,
+            limits,
             live.revision(),
         ));
     }

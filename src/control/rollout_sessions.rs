@@ -3,11 +3,15 @@
 //! Requests of one session fail together. Counted one by one, a client that fails whatever serves it raises a false alarm
 //! in about half of the rollouts (docs/verdicts.md).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::rollout_evidence::{Cells, Counts, failure};
+use super::{
+    rollout_cells::Cells,
+    rollout_counts::{Counts, bad_signal},
+    rollout_limits::Limits,
+};
 use crate::{
-    analysis::{FirstBad, Signal, Thresholds},
+    analysis::{FirstBad, LEVELS, Signal, Thresholds},
     model::RouteSpec,
     stats::{BadUnit, NotedRelease},
 };
@@ -21,24 +25,19 @@ pub(super) struct RolloutSessions {
     /// Those of the release, and those of the stable one.
     noted: [NotedRelease; 2],
     cells: Cells,
-    thresholds: Option<Thresholds>,
+    limits: Limits,
     seen: FirstBad,
 }
 
 impl RolloutSessions {
     /// Begins to note bad sessions; `None` on a route without sessions.
-    pub(super) fn of(
-        cells: &Cells,
-        route: &RouteSpec,
-        thresholds: Option<&Thresholds>,
-    ) -> Option<Self> {
-        let lowest = thresholds.and_then(|thresholds| thresholds.seconds().first());
-        let slow = lowest.map(|seconds| Duration::from_secs_f64(*seconds));
-        let noted = |table: &Arc<_>| NotedRelease::new(Arc::clone(table), slow);
+    pub(super) fn of(cells: &Cells, route: &RouteSpec, limits: &Limits) -> Option<Self> {
+        let rules = limits.note_rules();
+        let noted = |table: &Arc<_>| NotedRelease::new(Arc::clone(table), rules);
         route.has_sessions().then(|| Self {
             noted: [noted(&cells.canary), noted(&cells.stable)],
             cells: cells.clone(),
-            thresholds: thresholds.cloned(),
+            limits: limits.clone(),
             seen: FirstBad::new(MOST),
         })
     }
@@ -73,28 +72,46 @@ impl RolloutSessions {
     fn first(&mut self, bad: &[BadUnit]) -> Counts {
         let mut counts = Counts::default();
         for bad in bad {
-            let failed = match failure(bad.outcome) {
-                Some(Signal::BrokenStreams) => Some((Signal::BrokenStreams, &mut counts.broken)),
-                Some(signal) => Some((signal, &mut counts.failures)),
-                None => None,
-            };
-            if let Some((signal, count)) = failed {
+            if let Some(signal) = bad_signal(bad.outcome) {
+                let count = match signal {
+                    Signal::BrokenStreams => &mut counts.broken,
+                    Signal::ClientErrors => &mut counts.client_errors,
+                    _ => &mut counts.failures,
+                };
                 *count += u64::from(self.seen.is_first(bad.unit, signal, 0));
             }
-            let thresholds = self.thresholds.as_ref();
-            let passed = thresholds.map_or(0, |thresholds| {
-                thresholds.passed(bad.duration.as_secs_f64())
-            });
-            for (level, count) in counts.older.iter_mut().enumerate().take(passed) {
-                *count += u64::from(self.seen.is_first(bad.unit, Signal::Slow, level));
-            }
+            let duration = bad.duration.as_secs_f64();
+            let slow = passed(self.limits.slow.as_ref(), duration);
+            self.count_levels(bad.unit, Signal::Slow, slow, &mut counts.older);
+            let first_byte = bad.first_byte.map_or(0.0, |time| time.as_secs_f64());
+            let late = passed(self.limits.first_byte.as_ref(), first_byte);
+            self.count_levels(bad.unit, Signal::FirstByteLate, late, &mut counts.late);
         }
         counts
     }
+
+    /// Counts a session at each threshold that it passes for the first time.
+    fn count_levels(
+        &mut self,
+        unit: u64,
+        signal: Signal,
+        passed: usize,
+        counts: &mut [u64; LEVELS],
+    ) {
+        for (level, count) in counts.iter_mut().enumerate().take(passed) {
+            *count += u64::from(self.seen.is_first(unit, signal, level));
+        }
+    }
+}
+
+fn passed(thresholds: Option<&Thresholds>, seconds: f64) -> usize {
+    thresholds.map_or(0, |thresholds| thresholds.passed(seconds))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         model::{Opinion, Outcome, Revision, Thumb},
@@ -108,19 +125,24 @@ mod tests {
         };
         let mut route =
             RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
-        let thresholds = Thresholds::given(&[0.5, 1.0]);
-        assert!(RolloutSessions::of(&cells, &route, thresholds.as_ref()).is_none());
+        let limits = Limits {
+            slow: Thresholds::given(&[0.5, 1.0]),
+            first_byte: Thresholds::given(&[0.1]),
+            client_errors: true,
+        };
+        assert!(RolloutSessions::of(&cells, &route, &limits).is_none());
         route.affinity = serde_json::from_str(r#"[{"header":"x-session"}]"#).unwrap();
-        let sessions = RolloutSessions::of(&cells, &route, thresholds.as_ref());
+        let sessions = RolloutSessions::of(&cells, &route, &limits);
         (cells, sessions.unwrap())
     }
 
     fn note(table: &OutcomeTable, unit: u64, outcome: Outcome, duration: Duration) {
-        assert!(table.notes(outcome, duration));
+        assert!(table.notes(outcome, duration, None));
         table.note(BadUnit {
             unit,
             outcome,
             duration,
+            first_byte: None,
         });
     }
 
@@ -156,6 +178,25 @@ mod tests {
         note(&cells.canary, 1, Outcome::Failed(502), quick);
         note(&cells.canary, 4, Outcome::Failed(502), quick);
         assert_eq!(sessions.look()[0].failures, 1, "only the new one");
+    }
+
+    #[test]
+    fn a_session_counts_once_for_late_first_bytes_and_for_client_errors() {
+        let (cells, mut sessions) = sessions();
+        let late = Duration::from_millis(200);
+        for (unit, status) in [(1, 404), (1, 200), (2, 200), (2, 404), (3, 404)] {
+            let outcome = Outcome::Answered(status);
+            assert!(cells.canary.notes(outcome, late, Some(late)));
+            cells.canary.note(BadUnit {
+                unit,
+                outcome,
+                duration: late,
+                first_byte: (unit != 3).then_some(late),
+            });
+        }
+        let [canary, _] = sessions.look();
+        assert_eq!((canary.client_errors, canary.late), (3, [2, 0, 0, 0]));
+        assert_eq!((canary.failures, canary.older), (0, [0; LEVELS]));
     }
 
     #[test]

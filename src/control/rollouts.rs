@@ -44,7 +44,10 @@ impl Controller {
         }
         let begin = self.begin(request, author)?;
         let mut record = RolloutRecord::new(self.new_id(), begin);
-        let judge = self.cells_of(&record).judge(self.is_stamped(&record.route));
+        let is_stamped = self.is_stamped(&record.route);
+        let judge = self
+            .cells_of(&record)
+            .judge(record.machine.plan(), is_stamped);
         let action = record.machine.on(Event::Start)?;
         record.save_judge(&judge);
         let by = record.author.clone();

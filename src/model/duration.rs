@@ -13,6 +13,11 @@ impl HumanDuration {
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
+
+    /// Duration of whole milliseconds.
+    pub const fn millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
 }
 
 impl FromStr for HumanDuration {

@@ -15,6 +15,8 @@ const LONGEST: HumanDuration = HumanDuration::seconds(30 * 24 * 3600);
 const MOST_HELD_BACK: Percent = Percent::of(50);
 /// Share of the canary from which nothing can be shown to be fine: too little is left to compare with.
 const BLIND_SHARE: f64 = 0.95;
+/// Longest time from which a request is slow: the highest bound of the histograms.
+const SLOWEST: HumanDuration = HumanDuration::seconds(600);
 /// Time for which a step waits for *fine*, without a limit of its own.
 const WITHIN: HumanDuration = HumanDuration::seconds(24 * 3600);
 
@@ -44,6 +46,23 @@ pub struct PlanSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub drill_max_age: Option<HumanDuration>,
+    /// Age from which a request is slow, rounded up to a bound of the histograms (1 s, 2.5 s, 5 s, 10 s, 30 s, 2 m, 10 m);
+    /// by default quantiles of the stable release, as they are when the rollout begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub slow: Option<HumanDuration>,
+    /// Time from which the first byte of a response is late, or the first event of a stream, rounded up in the same way;
+    /// by default quantiles of the stable release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub first_byte: Option<HumanDuration>,
+    /// Time up to which nothing is slow or late by those quantiles: what is shorter differs from minute to minute, and
+    /// users do not notice. 25 ms by default.
+    #[serde(default = "floor", skip_serializing_if = "is_floor")]
+    pub slow_at_least: HumanDuration,
+    /// True if responses with 4xx count against a release, as a signal of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_errors: bool,
 }
 
 /// Step of a plan.
@@ -82,6 +101,18 @@ pub enum StepEnd {
     Fine,
 }
 
+const fn floor() -> HumanDuration {
+    HumanDuration::millis(25)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_floor(time: &HumanDuration) -> bool {
+    *time == floor()
+}
+
 const fn held_back() -> Percent {
     Percent::of(5)
 }
@@ -104,6 +135,10 @@ impl Default for PlanSpec {
             hold_back: held_back(),
             gate: None,
             drill_max_age: None,
+            slow: None,
+            first_byte: None,
+            slow_at_least: floor(),
+            client_errors: false,
         }
     }
 }
@@ -184,7 +219,25 @@ impl PlanSpec {
             let problem = Problem::new(format!("{path}.hold_back"), message);
             found.push(problem.hint("5 is the default; 0 holds nothing back"));
         }
+        self.check_limits(path, &mut found);
         found
+    }
+
+    fn check_limits(&self, path: &str, found: &mut Vec<Problem>) {
+        let given = [("slow", self.slow), ("first_byte", self.first_byte)];
+        for (key, time) in given {
+            if time.is_some_and(|time| time.0.is_zero()) {
+                let problem = Problem::new(format!("{path}.{key}"), "0s: every request is so late");
+                found.push(problem.hint("leave it out, and it is learned from the stable release"));
+            }
+        }
+        let floor = ("slow_at_least", Some(self.slow_at_least));
+        for (key, time) in given.into_iter().chain([floor]) {
+            if let Some(time) = time.filter(|time| *time > SLOWEST) {
+                let message = format!("{time} is more than {SLOWEST}");
+                found.push(Problem::new(format!("{path}.{key}"), message));
+            }
+        }
     }
 
     fn check_step(&self, index: u32, step: &StepSpec, path: &str, found: &mut Vec<Problem>) {
@@ -289,6 +342,15 @@ mod tests {
             (
                 r#"{"steps": [{"weight": 100}], "bake": "31days"}"#,
                 "plan.bake",
+            ),
+            (r#"{"steps": [{"weight": 100}], "slow": "0s"}"#, "plan.slow"),
+            (
+                r#"{"steps": [{"weight": 100}], "first_byte": "11m"}"#,
+                "plan.first_byte",
+            ),
+            (
+                r#"{"steps": [{"weight": 100}], "slow_at_least": "1h"}"#,
+                "plan.slow_at_least",
             ),
             (
                 r#"{"steps": [{"weight": 97}, {"weight": 100}], "hold_back": 1}"#,

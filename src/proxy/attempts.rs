@@ -157,7 +157,7 @@ impl RequestContext {
         let outcome = Outcome::Failed(error.status());
         let (cells, slot) = (decision.cells(), self.worker.slot);
         cells.record(slot, outcome, duration, None);
-        if cells.notes(outcome, duration) {
+        if cells.notes(outcome, duration, None) {
             self.note_bad(decision, outcome, duration);
         }
         cells.record_fallback(slot);

@@ -22,10 +22,19 @@ impl RequestContext {
         let first_byte = self.first_byte.get().map(|at| at.since(self.started));
         let duration = ended.since(self.started);
         cells.record(slot, outcome, duration, first_byte);
-        if cells.notes(outcome, duration) {
+        if cells.notes(outcome, duration, first_byte) {
             self.note_bad(decision, outcome, duration);
         }
         cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+    }
+
+    /// Notes the time of the first bytes of an event stream. Its head is often sent at once, and says nothing about when
+    /// an answer begins.
+    #[inline]
+    pub(super) fn note_event(&self, data: &[u8]) {
+        if self.first_byte.get().is_none() && !data.is_empty() {
+            self.first_byte.set(Some(self.worker.timers.now()));
+        }
     }
 
     /// Notes a bad request with its session, for the rollout that looks at its release.
@@ -38,6 +47,7 @@ impl RequestContext {
             unit: session.unwrap_or(self.random_key),
             outcome,
             duration,
+            first_byte: self.first_byte.get().map(|at| at.since(self.started)),
         });
     }
 }

@@ -11,6 +11,7 @@ use super::budget::Budget;
 use super::event_stream::EventBoundary;
 use super::fair_queue::FairQueue;
 use super::io::{BodySink, BodySource, RelayError};
+use super::request_context::RequestContext;
 
 /// Yields once to the other ready tasks. Data written after it leaves in one burst with that of other tasks: a sleeping
 /// reader is woken by the first write and is awake for the rest. It does not wait for data that has yet to arrive.
@@ -29,7 +30,7 @@ pub(super) async fn yield_once(yielding: &Cell<bool>) {
 }
 
 /// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
-/// `events` follows the boundaries of server-sent events.
+/// `events` follows the boundaries of server-sent events, and when the first one comes.
 /// A trailer field with the name that `exposed` returns is dropped.
 #[expect(
     clippy::manual_async_fn,
@@ -39,7 +40,7 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     exposed: impl Fn() -> Option<&'e str>,
-    (moved, events): (&Cell<u64>, Option<&EventBoundary>),
+    (moved, events): (&Cell<u64>, Option<(&EventBoundary, &RequestContext)>),
     queue: &FairQueue,
 ) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
     async move {
@@ -60,7 +61,10 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
             }
             let (last, length) = (frame.last, frame.data.len());
             moved.set(moved.get() + length as u64);
-            let end = events.map(|events| (events, events.begin(frame.data)));
+            let end = events.map(|(events, context)| {
+                context.note_event(frame.data);
+                (events, events.begin(frame.data))
+            });
             sink.send(frame).await.map_err(RelayError::Sink)?;
             if let Some((events, last)) = end {
                 events.sent(last);

@@ -141,7 +141,6 @@ fn note_head(
         context.session.set(Session { learns, ..session });
     }
     context.status.set(Some(status));
-    context.first_byte.set(Some(now));
     if status == 421 {
         let route = selected.route().spec().name.as_str();
         let release = selected.release().name().as_str();
@@ -156,6 +155,9 @@ fn note_head(
     });
     if class != ResponseClass::UNARY {
         selected.work.set_class(class);
+    }
+    if !class.is_events {
+        context.first_byte.set(Some(now));
     }
     if parts.facts.is_upgrade {
         Head::Upgrade

@@ -34,6 +34,14 @@ const BOUNDS_MICROS: [u64; 16] = [
     600_000_000,
 ];
 
+/// The lowest bound in seconds that is not below this time: what is longer is counted exactly from there. The highest
+/// one, if all are below.
+pub fn bound_from(time: Duration) -> f64 {
+    let seconds = time.as_secs_f64();
+    let bound = BOUNDS_SECONDS.into_iter().find(|bound| *bound >= seconds);
+    bound.unwrap_or(BOUNDS_SECONDS[BOUNDS_SECONDS.len() - 1])
+}
+
 /// One worker's histogram.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
@@ -153,6 +161,20 @@ mod tests {
         assert_eq!(between.count(), 1);
         assert!((between.sum_seconds() - 1.0).abs() < 1e-9);
         assert_eq!(before.since(&snapshot()), HistogramSnapshot::default());
+    }
+
+    #[test]
+    fn a_time_is_counted_from_the_next_bound() {
+        for (millis, bound) in [
+            (0, 0.001),
+            (25, 0.025),
+            (26, 0.05),
+            (2_000, 2.5),
+            (900_000, 600.0),
+        ] {
+            let found = bound_from(Duration::from_millis(millis));
+            assert!((found - bound).abs() < 1e-12, "{millis} ms: {found}");
+        }
     }
 
     #[test]

@@ -13,10 +13,10 @@ mod retry_budget;
 mod sharded;
 
 pub use self::{
-    bad_units::{BadUnit, NotedUnits},
+    bad_units::{BadUnit, NoteRules, NotedUnits},
     decision_counters::DecisionSnapshot,
     feedback_counters::FeedbackSnapshot,
-    histogram::{BOUNDS_SECONDS, HistogramSnapshot},
+    histogram::{BOUNDS_SECONDS, HistogramSnapshot, bound_from},
     noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},
     sharded::{CounterValue, Sharded},

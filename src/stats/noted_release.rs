@@ -1,17 +1,20 @@
 //! A look at a release of a route, while which its bad requests are noted.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::{bad_units::NotedUnits, outcome_counters::OutcomeTable};
+use super::{
+    bad_units::{NoteRules, NotedUnits},
+    outcome_counters::OutcomeTable,
+};
 
 /// A look at a release of a route: its bad requests are noted until this is dropped.
 #[derive(Debug)]
 pub struct NotedRelease(Arc<OutcomeTable>);
 
 impl NotedRelease {
-    /// Begins to note requests that fail, or that take as long as this.
-    pub fn new(table: Arc<OutcomeTable>, slow: Option<Duration>) -> Self {
-        table.bad().note_from(Some(slow.unwrap_or(Duration::MAX)));
+    /// Begins to note requests that fail, or that are bad by these rules.
+    pub fn new(table: Arc<OutcomeTable>, rules: NoteRules) -> Self {
+        table.bad().note_by(Some(rules));
         Self(table)
     }
 
@@ -23,12 +26,14 @@ impl NotedRelease {
 
 impl Drop for NotedRelease {
     fn drop(&mut self) {
-        self.0.bad().note_from(None);
+        self.0.bad().note_by(None);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         model::Outcome,
@@ -39,16 +44,28 @@ mod tests {
     fn what_failed_or_took_long_is_noted_while_somebody_looks() {
         let table = Arc::new(OutcomeTable::new(1));
         let (second, quick) = (Duration::from_secs(1), Duration::from_millis(1));
-        assert!(!table.notes(Outcome::Failed(502), second), "nobody looks");
-        let look = NotedRelease::new(Arc::clone(&table), Some(second));
-        assert!(table.notes(Outcome::Answered(500), quick));
-        assert!(table.notes(Outcome::Cut(200), quick));
-        assert!(table.notes(Outcome::Answered(200), second));
-        assert!(!table.notes(Outcome::Answered(200), Duration::from_millis(999)));
+        assert!(
+            !table.notes(Outcome::Failed(502), second, None),
+            "nobody looks"
+        );
+        let rules = NoteRules {
+            slow: second,
+            ..NoteRules::default()
+        };
+        let look = NotedRelease::new(Arc::clone(&table), rules);
+        assert!(table.notes(Outcome::Answered(500), quick, None));
+        assert!(table.notes(Outcome::Cut(200), quick, None));
+        assert!(table.notes(Outcome::Answered(200), second, None));
+        assert!(!table.notes(
+            Outcome::Answered(200),
+            Duration::from_millis(999),
+            Some(quick)
+        ));
         let bad = |unit| BadUnit {
             unit,
             outcome: Outcome::Failed(502),
             duration: quick,
+            first_byte: None,
         };
         table.note(bad(7));
         assert_eq!(look.take().units, [bad(7)]);
@@ -57,9 +74,34 @@ mod tests {
         assert_eq!((noted.units.len(), noted.is_cut), (MOST, true));
         assert!(!look.take().is_cut);
         drop(look);
-        assert!(!table.notes(Outcome::Failed(502), second));
-        let without = NotedRelease::new(Arc::clone(&table), None);
-        assert!(!table.notes(Outcome::Answered(200), Duration::from_secs(1_000_000)));
+        assert!(!table.notes(Outcome::Failed(502), second, None));
+        let without = NotedRelease::new(Arc::clone(&table), NoteRules::default());
+        let long = Duration::from_secs(1_000_000);
+        assert!(!table.notes(Outcome::Answered(200), long, Some(long)));
         drop(without);
+    }
+
+    #[test]
+    fn late_first_bytes_and_client_errors_are_noted_if_the_look_asks_for_them() {
+        let table = Arc::new(OutcomeTable::new(1));
+        let (second, quick) = (Duration::from_secs(1), Duration::from_millis(1));
+        let notes = |rules| {
+            let _look = NotedRelease::new(Arc::clone(&table), rules);
+            let late = table.notes(Outcome::Answered(200), second, Some(second));
+            let refused = table.notes(Outcome::Answered(404), quick, Some(quick));
+            (late, refused)
+        };
+        assert_eq!(notes(NoteRules::default()), (false, false));
+        let rules = NoteRules {
+            late: second,
+            client_errors: true,
+            ..NoteRules::default()
+        };
+        assert_eq!(notes(rules), (true, true));
+        assert_eq!(
+            notes(NoteRules::default()),
+            (false, false),
+            "the next look has rules of its own"
+        );
     }
 }

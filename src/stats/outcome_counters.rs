@@ -121,8 +121,13 @@ impl OutcomeTable {
 
     /// True if a request with this outcome is to be noted with its session: a rollout looks at the release.
     #[inline]
-    pub fn notes(&self, outcome: Outcome, duration: Duration) -> bool {
-        self.bad.notes(outcome, duration)
+    pub fn notes(
+        &self,
+        outcome: Outcome,
+        duration: Duration,
+        first_byte: Option<Duration>,
+    ) -> bool {
+        self.bad.notes(outcome, duration, first_byte)
     }
 
     pub(super) fn bad(&self) -> &BadUnits {

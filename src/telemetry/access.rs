@@ -77,7 +77,7 @@ pub struct AccessRecord<'a> {
     /// From the first byte of the request to the last one of the response.
     #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
-    /// From the first byte of the request to the first one of the response.
+    /// From the first byte of the request to the first one of the response, or of its first event if it is a stream of events.
     #[serde(
         rename = "first_byte_ms",
         serialize_with = "maybe_millis",

@@ -183,7 +183,7 @@ pub const RESPONSE_BYTES: Metric = (
 pub const FIRST_BYTE_SECONDS: Metric = (
     "switchback_response_first_byte_seconds",
     Kind::Histogram,
-    "Time from the first byte of a request to the first byte of its response",
+    "Time from the first byte of a request to the first byte of its response, or of its first event if it is a stream of events",
 );
 /// The live revision.
 pub const LIVE_REVISION: Metric = (

@@ -24,6 +24,7 @@ use crate::support::{
     cli::{file, run_failing, run_ok},
 };
 
+mod good;
 mod killed;
 mod kinds;
 mod quarantine;

@@ -86,7 +86,7 @@ fn plans() -> impl Strategy<Value = PlanSpec> {
                 bake: bake.map(HumanDuration::seconds),
                 hold_back: Percent::of(hold_back),
                 gate: is_gated.then(|| "plan".parse().unwrap()),
-                drill_max_age: None,
+                ..PlanSpec::default()
             }
         })
 }

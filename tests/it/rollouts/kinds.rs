@@ -1,4 +1,7 @@
-//! Kinds of bad releases: slow ones, ones that break streams off, ones that hang.
+//! Kinds of bad releases: slow ones, ones that break streams off, ones that hang, ones whose first event is late, ones that
+//! refuse requests.
+
+use std::net::TcpStream;
 
 use super::*;
 use crate::support::Served;
@@ -12,6 +15,10 @@ enum Kind {
     Broken,
     /// No answer comes.
     Hanging,
+    /// The head comes at once, and the first event late; the stream ends when it does elsewhere.
+    LateEvent,
+    /// Each request is refused with 404.
+    Refusing,
 }
 
 struct Kinds {
@@ -19,27 +26,56 @@ struct Kinds {
     _origins: [Origin; 2],
 }
 
-impl Kinds {
-    fn start(kind: Kind) -> Self {
-        let green = Origin::after_request(move |_, mut stream, _| match kind {
-            Kind::Slow => {
+const EVENTS: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+
+/// A stream of one event and its end, each after so many milliseconds.
+fn send_events(stream: &mut TcpStream, [first, end]: [u64; 2]) {
+    let _gone = stream.write_all(EVENTS);
+    thread::sleep(Duration::from_millis(first));
+    let _gone = stream.write_all(b"data: a\n\n");
+    thread::sleep(Duration::from_millis(end - first));
+}
+
+fn send(stream: &mut TcpStream, status: &str, body: &str) {
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let _gone = stream.write_all(format!("{head}{body}").as_bytes());
+}
+
+impl Kind {
+    fn answer_badly(self, stream: &mut TcpStream) {
+        match self {
+            Self::Slow => {
                 thread::sleep(Duration::from_millis(500));
-                let answer =
-                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\ngreen";
-                let _gone = stream.write_all(answer);
+                send(stream, "200 OK", "green");
             }
-            Kind::Broken => {
+            Self::Broken => {
                 let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\ngreen");
             }
-            Kind::Hanging => {
-                let _until_it_is_closed = std::io::copy(&mut stream, &mut std::io::sink());
+            Self::Hanging => {
+                let _until_it_is_closed = std::io::copy(stream, &mut std::io::sink());
             }
-        });
+            Self::LateEvent => send_events(stream, [600, 700]),
+            Self::Refusing => send(stream, "404 Not Found", ""),
+        }
+    }
+
+    fn answer_well(self, stream: &mut TcpStream) {
+        if matches!(self, Self::LateEvent) {
+            return send_events(stream, [20, 700]);
+        }
         // Long enough for a busy machine not to make it look slow.
-        let blue = Origin::answering(|_| {
-            thread::sleep(Duration::from_millis(20));
-            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nblue".to_vec()
-        });
+        thread::sleep(Duration::from_millis(20));
+        send(stream, "200 OK", "blue");
+    }
+}
+
+impl Kinds {
+    fn start(kind: Kind) -> Self {
+        let green = Origin::after_request(move |_, mut stream, _| kind.answer_badly(&mut stream));
+        let blue = Origin::after_request(move |_, mut stream, _| kind.answer_well(&mut stream));
         let origins = [blue, green];
         let [blue, green] = origins.each_ref().map(Origin::url);
         let lines = format!(
@@ -62,7 +98,7 @@ impl Kinds {
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     // One request a connection, for answers that end in their middle. A client is patient.
-                    let mut stream = std::net::TcpStream::connect(address).unwrap();
+                    let mut stream = TcpStream::connect(address).unwrap();
                     stream
                         .set_read_timeout(Some(Duration::from_millis(100)))
                         .unwrap();
@@ -99,14 +135,21 @@ impl Kinds {
         let mut client = this.served.client();
         (0..220).for_each(|_| drop(client.get("/")));
         drop(client);
-        let plan = json!({"steps": [{"weight": 20, "hold": "10m"}, {"weight": 100}]});
+        this.judge(&json!({}))
+    }
+
+    /// Starts a rollout at 20 percent, with these keys in its plan, and loads it to its end.
+    fn judge(&self, keys: &Value) -> Value {
+        let mut plan = json!({"steps": [{"weight": 20, "hold": "10m"}, {"weight": 100}]});
+        let keys = keys.as_object().unwrap().clone();
+        plan.as_object_mut().unwrap().extend(keys);
         let body = json!({"route": "chat", "to": "green", "plan": plan});
-        let (_, begun) = this.served.admin("POST", "/v1/rollouts", &body);
+        let (_, begun) = self.served.admin("POST", "/v1/rollouts", &body);
         let path = format!(
             "/v1/rollouts/{}",
             begun["id"].as_str().unwrap_or_else(|| panic!("{begun}"))
         );
-        let ended = this.load(&path, 24);
+        let ended = self.load(&path, 24);
         assert_eq!(ended["state"], "rolled_back", "{ended:#}");
         ended
     }
@@ -139,4 +182,27 @@ fn a_release_that_breaks_streams_off_is_taken_back() {
 fn a_release_that_hangs_is_taken_back_before_its_timeout() {
     let ended = Kinds::judged(Kind::Hanging);
     assert_eq!(worse(&ended), ["slow"], "{ended:#}");
+}
+
+#[test]
+fn what_is_slow_can_be_said_in_the_plan() {
+    let ended = Kinds::start(Kind::Slow).judge(&json!({"slow": "200ms"}));
+    assert_eq!(worse(&ended), ["slow"], "{ended:#}");
+    let slow = &ended["verdict"]["metrics"][2];
+    assert_eq!(slow["threshold_seconds"], 0.25, "{ended:#}");
+}
+
+#[test]
+fn a_release_whose_first_event_is_late_is_taken_back() {
+    let ended = Kinds::start(Kind::LateEvent).judge(&json!({"first_byte": "400ms"}));
+    assert_eq!(worse(&ended), ["first_byte_late"], "{ended:#}");
+    let words = ended["verdict"]["words"].as_str().unwrap();
+    let shown = "green sends its first byte later than 0.5 s in 100.0 %";
+    assert!(words.contains(shown), "{words}");
+}
+
+#[test]
+fn a_release_that_refuses_requests_is_taken_back_if_the_plan_asks_for_client_errors() {
+    let ended = Kinds::start(Kind::Refusing).judge(&json!({"client_errors": true}));
+    assert_eq!(worse(&ended), ["client_errors"], "{ended:#}");
 }
