@@ -32,6 +32,7 @@
 //! | `/v1/revisions` | GET | revisions that were live, latest first |
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
+//! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/status` | GET | everything for a dashboard, or a part of it: in brief, one route, a page of routes |
 //! | `/metrics` | GET | Prometheus text |
 //! | `/livez` | GET | liveness |
@@ -60,6 +61,7 @@ mod idempotency;
 mod import;
 mod json;
 mod json_response;
+mod kpis;
 mod limits;
 mod openapi;
 mod page;

@@ -23,7 +23,7 @@ use super::{
     error::{no_such_method, no_such_path},
     feedback,
     idempotency::answer_repeats,
-    import, limits, openapi, preview, probes, quarantine, releases,
+    import, kpis, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
     revisions, rollback, rollouts, routes as table_routes, settings, split,
     state::AdminState,
@@ -124,6 +124,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(verifications::list_verifications))
         .routes(routes!(verifications::read_verification))
         .routes(routes!(feedback::list_feedback, feedback::give_feedback))
+        .routes(routes!(kpis::read_kpis))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))

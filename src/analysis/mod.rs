@@ -8,6 +8,7 @@
 //!   nothing in certainty: false alarms stay below `alpha` however often the judge looks, and whenever the rollout ends.
 //! - It is asked for a [`Verdict`], with the numbers in words.
 //! - It is saved and restored with serde; [`Judge::resume`] is called after a restore.
+//! - An [`Estimate`] is a share or a quantile with its confidence interval, for people (`docs/kpis.md`).
 //! - After a rollback, a [`Recovery`] says of the route whether users are well again (`docs/verification.md`).
 //!
 //! ```
@@ -28,6 +29,7 @@
 mod assess;
 mod evidence;
 mod first_bad;
+mod interval;
 mod judge;
 mod level;
 mod margin;
@@ -57,6 +59,7 @@ mod tests;
 pub use self::{
     evidence::Evidence,
     first_bad::FirstBad,
+    interval::{CONFIDENCE, Estimate},
     judge::{Judge, WatchError},
     period::{Period, PeriodNames, Reference, Since},
     recovery::Recovery,

@@ -8,6 +8,7 @@ mod crowded;
 mod drill;
 mod feedback;
 mod import;
+mod kpis;
 mod lists;
 mod options;
 mod plan_choice;
@@ -34,6 +35,11 @@ pub use self::{
         LONGEST_LABEL,
     },
     import::{Conflict, ConflictPolicy, ImportReport},
+    kpis::{
+        KpiComparison, KpiDifference, KpiFeedback, KpiFinding, KpiMark, KpiPoints, KpiQuantiles,
+        KpiReport, KpiRole, Kpis, LONGEST_WINDOW, MOST_POINTS, MOST_POINTS_OF_ALL, ReleaseKpis,
+        RouteKpis,
+    },
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},
     plan_choice::PlanChoice,

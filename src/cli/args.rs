@@ -12,6 +12,7 @@ use super::{
     drill::DrillArgs,
     endpoints::EndpointVerb,
     feedback::FeedbackVerb,
+    observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
     quarantine::QuarantineVerb,
@@ -272,6 +273,8 @@ pub(super) enum RemoteCommand {
         #[arg(long, requires = "id")]
         wait: bool,
     },
+    #[command(flatten)]
+    Observe(ObserveCommand),
     /// List and give users' feedback on answers
     #[command(
         subcommand,

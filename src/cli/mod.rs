@@ -17,6 +17,8 @@ mod endpoints;
 mod exit;
 mod feedback;
 mod json_file;
+mod kpis;
+mod observe;
 mod options;
 mod output;
 mod part;
@@ -136,6 +138,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
+        RemoteCommand::Observe(verb) => observe::observe(client, verb).await,
         RemoteCommand::Preview {
             route,
             release,

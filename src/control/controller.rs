@@ -15,6 +15,7 @@ use super::{
     health_gate::HealthGate,
     hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},
+    kpi_board::KpiBoard,
     metrics,
     quarantine::Quarantine,
     readiness::ReadinessCheck,
@@ -60,6 +61,7 @@ pub struct Controller {
     pub(super) drills: DrillRegistry,
     pub(super) verifications: Arc<VerificationRegistry>,
     pub(super) feedback: FeedbackDesk,
+    pub(super) kpis: KpiBoard,
 }
 
 impl Controller {
@@ -134,6 +136,7 @@ impl Controller {
             drills,
             verifications,
             feedback: FeedbackDesk::default(),
+            kpis: KpiBoard::default(),
         }
     }
 
@@ -146,7 +149,8 @@ impl Controller {
             self.run_rollouts(),
             self.run_hooks(),
             self.run_drills(),
-            self.run_verifications()
+            self.run_verifications(),
+            self.run_kpis()
         );
     }
 

@@ -104,3 +104,13 @@ pub(super) fn count_verification(verdict: VerificationVerdict) {
 pub(super) fn set_drift(is_drifted: bool) {
     gauge!(names::DRIFT.0).set(f64::from(u8::from(is_drifted)));
 }
+
+/// Sets the numbers of routes and releases that have key figures, and that found no room.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and routes are counted in thousands"
+)]
+pub(super) fn set_kpi_series(series: usize, left_out: usize) {
+    gauge!(names::KPI_SERIES.0).set(series as f64);
+    gauge!(names::KPI_SERIES_LEFT_OUT.0).set(left_out as f64);
+}

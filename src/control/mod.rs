@@ -23,6 +23,7 @@
 //! - verifications of rollbacks: `verifications` with `verification_queries`; under them `verification_registry`,
 //!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
 //!   `route_shares`, `route_counts`, `saved_file`
+//! - key figures: `kpis`; under it `kpi_board`, `kpi_readings` with `kpi_series`, `kpi_figures`, `kpi_comparison`
 //! - what users say of answers: `feedback` with `feedback_desk`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
@@ -59,6 +60,12 @@ mod hook_outbox;
 mod hook_queue;
 mod idempotency;
 mod import;
+mod kpi_board;
+mod kpi_comparison;
+mod kpi_figures;
+mod kpi_readings;
+mod kpi_series;
+mod kpis;
 mod leave;
 mod merge;
 mod metrics;
@@ -125,6 +132,7 @@ pub use self::{
     error::ControlError,
     feedback_desk::Answer,
     idempotency::{KeyGuard, ReplayedResponse},
+    kpis::KpiQuery,
     precondition::Expected,
     receipt::{EarlyReceipt, LeftReleases},
     rollback::RollbackTo,

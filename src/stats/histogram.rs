@@ -12,7 +12,8 @@ pub const BOUNDS_SECONDS: [f64; 16] = [
     600.0,
 ];
 
-const BUCKETS: usize = BOUNDS_SECONDS.len() + 1;
+/// Number of buckets: one below each bound, and one above the last.
+pub(super) const BUCKETS: usize = BOUNDS_SECONDS.len() + 1;
 
 /// The same bounds in microseconds, so that recording compares integers.
 const BOUNDS_MICROS: [u64; 16] = [
@@ -81,6 +82,19 @@ pub struct HistogramSnapshot {
 }
 
 impl HistogramSnapshot {
+    /// A histogram with these buckets; the sum of its values is not known.
+    pub(super) const fn of_buckets(buckets: [u64; BUCKETS]) -> Self {
+        Self {
+            buckets,
+            sum_micros: 0,
+        }
+    }
+
+    /// Number of values in each bucket.
+    pub(super) const fn buckets(&self) -> &[u64; BUCKETS] {
+        &self.buckets
+    }
+
     /// Number of recorded values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()

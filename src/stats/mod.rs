@@ -7,10 +7,14 @@ mod bad_units;
 mod decision_counters;
 mod feedback_counters;
 mod histogram;
+mod interval_ring;
 mod noted_release;
 mod outcome_counters;
+mod outcome_totals;
+mod quantile;
 mod retry_budget;
 mod sharded;
+mod windows;
 
 pub use self::{
     bad_units::{BadUnit, NoteRules, NotedUnits},
@@ -19,5 +23,7 @@ pub use self::{
     histogram::{BOUNDS_SECONDS, HistogramSnapshot, bound_from},
     noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},
+    outcome_totals::OutcomeTotals,
     sharded::{CounterValue, Sharded},
+    windows::{Resolution, Windows},
 };

@@ -185,6 +185,18 @@ pub const FIRST_BYTE_SECONDS: Metric = (
     Kind::Histogram,
     "Time from the first byte of a request to the first byte of its response, or of its first event if it is a stream of events",
 );
+/// Routes and releases with key figures.
+pub const KPI_SERIES: Metric = (
+    "switchback_kpi_series",
+    Kind::Gauge,
+    "Routes and releases that have key figures",
+);
+/// Routes and releases without key figures.
+pub const KPI_SERIES_LEFT_OUT: Metric = (
+    "switchback_kpi_series_left_out",
+    Kind::Gauge,
+    "Routes and releases that have no key figures, since there are too many",
+);
 /// The live revision.
 pub const LIVE_REVISION: Metric = (
     "switchback_live_revision",
@@ -301,6 +313,8 @@ pub const ALL: &[Metric] = &[
     HISTORY_DAMAGED_FILES,
     HISTORY_ERRORS,
     HISTORY_PENDING,
+    KPI_SERIES,
+    KPI_SERIES_LEFT_OUT,
     LEARNED_IDS_EVICTED,
     LIVE_REVISION,
     MCP_SESSIONS_EVICTED,

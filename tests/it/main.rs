@@ -44,6 +44,7 @@ mod hooks;
 mod http1;
 mod idle_connections;
 mod in_flight;
+mod kpis;
 mod limits;
 mod mcp_sessions;
 mod overrides;
