@@ -2,13 +2,14 @@
 //!
 //! Without tokens every client that reaches the address has full access, so the address must be loopback. A token is
 //! kept as its hash and compared in constant time with every configured token, so that response times reveal neither
-//! how much of a guess was right nor which token it was near to.
+//! how much of a guess was right nor which token it was near to. A browser sends a cookie instead, which it got for a
+//! token.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,14 +18,14 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use thiserror::Error;
 
 use super::{
-    auth_failures::{AuthFailure, AuthFailures},
+    auth_failures::{AuthFailure, AuthFailures, Rejected},
+    browser_guard::{comes_from_a_page, cross_site},
+    browser_sessions::{BrowserSession, BrowserSessions},
+    caller::Caller,
     connections::Connection,
     error::ApiError,
 };
 use crate::config::{TokenRole, TokenSpec};
-
-/// Name in the history for callers without a token.
-const LOCAL: &str = "local";
 
 /// Shortest token: anything shorter can be guessed.
 const SHORTEST: usize = 16;
@@ -57,15 +58,6 @@ pub enum AccessError {
     Weak(String),
 }
 
-/// An authenticated caller.
-#[derive(Debug, Clone)]
-pub(super) struct Caller {
-    /// The token's name.
-    pub(super) name: Arc<str>,
-    /// Its access level.
-    pub(super) role: TokenRole,
-}
-
 struct Token {
     hash: [u8; 32],
     caller: Caller,
@@ -74,6 +66,12 @@ struct Token {
 /// The accepted tokens; if there is none, authentication is off.
 pub struct Access {
     tokens: Vec<Token>,
+}
+
+/// Authentication of requests, by a token or by the cookie of a browser's session.
+pub(super) struct Authenticator {
+    access: Access,
+    sessions: BrowserSessions,
     failures: AuthFailures,
 }
 
@@ -93,10 +91,7 @@ impl Access {
         if !address.ip().to_canonical().is_loopback() && !operator {
             return Err(AccessError::Exposed(address));
         }
-        Ok(Self {
-            tokens,
-            failures: AuthFailures::default(),
-        })
+        Ok(Self { tokens })
     }
 
     /// True if a token is required.
@@ -106,10 +101,7 @@ impl Access {
 
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, AuthFailure> {
         if !self.asks() {
-            return Ok(Caller {
-                name: LOCAL.into(),
-                role: TokenRole::Operator,
-            });
+            return Ok(Caller::local());
         }
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
@@ -134,6 +126,73 @@ impl Access {
         }
         let place = usize::try_from(found).ok()?;
         self.tokens.get(place).map(|token| &token.caller)
+    }
+}
+
+impl Authenticator {
+    pub(super) fn new(access: Access, sessions: BrowserSessions) -> Self {
+        Self {
+            access,
+            sessions,
+            failures: AuthFailures::default(),
+        }
+    }
+
+    /// True if a token is required.
+    pub(super) fn asks(&self) -> bool {
+        self.access.asks()
+    }
+
+    /// The caller of a request. A token comes before a cookie.
+    pub(super) fn caller(&self, headers: &HeaderMap, now: Instant) -> Result<Caller, AuthFailure> {
+        let failure = match self.access.caller(headers) {
+            Err(failure @ AuthFailure::Missing) => failure,
+            done => return done,
+        };
+        let session = self.session(headers, now);
+        session.map(|session| session.caller).ok_or(failure)
+    }
+
+    /// The session by which a request without a token is authenticated.
+    pub(super) fn session(&self, headers: &HeaderMap, now: Instant) -> Option<BrowserSession> {
+        let is_by_token = !self.asks() || headers.contains_key(header::AUTHORIZATION);
+        (!is_by_token).then(|| self.sessions.find(headers, now))?
+    }
+
+    /// The caller with a token.
+    pub(super) fn known(&self, token: &str) -> Result<Caller, AuthFailure> {
+        let found = self.access.find(token.trim().as_bytes());
+        found.cloned().ok_or(AuthFailure::Unknown)
+    }
+
+    /// Begins a session; `None` without random numbers.
+    pub(super) fn begin(
+        &self,
+        caller: Caller,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Option<HeaderValue> {
+        self.sessions.begin(caller, headers, now)
+    }
+
+    /// Ends the session of a request.
+    pub(super) fn end(&self, headers: &HeaderMap) -> HeaderValue {
+        self.sessions.end(headers)
+    }
+
+    /// Counts and logs a failure.
+    pub(super) fn note(&self, rejected: &Rejected<'_>, failure: AuthFailure) {
+        self.failures.note(rejected, failure);
+    }
+
+    /// True if a change is authenticated by a cookie alone, and nothing says that our own page sent it. The guard has
+    /// refused what says that another page did.
+    fn is_unmarked(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        self.asks()
+            && changes(request.method())
+            && !headers.contains_key(header::AUTHORIZATION)
+            && !comes_from_a_page(headers)
     }
 }
 
@@ -171,7 +230,7 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then(|| token.trim_ascii())
 }
 
-fn unauthorized(failure: AuthFailure) -> ApiError {
+pub(super) fn unauthorized(failure: AuthFailure) -> ApiError {
     let detail = match failure {
         AuthFailure::Forbidden => "the token is read-only",
         AuthFailure::Malformed => "`authorization` is not a single bearer token",
@@ -190,24 +249,28 @@ fn unauthorized(failure: AuthFailure) -> ApiError {
 
 /// Authenticates a request, checks its permission and records the caller.
 pub(super) async fn authenticate(
-    State(access): State<Arc<Access>>,
+    State(authenticator): State<Arc<Authenticator>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match access.caller(request.headers()) {
+    let found = authenticator.caller(request.headers(), Instant::now());
+    let caller = match found {
         Ok(caller) => caller,
         Err(failure) => {
-            access.failures.note(&request, failure);
+            authenticator.note(&Rejected::of(&request), failure);
             return unauthorized(failure).into_response();
         }
     };
-    if access.asks()
+    if authenticator.is_unmarked(&request) {
+        return cross_site("a change with a cookie needs `Origin`").into_response();
+    }
+    if authenticator.asks()
         && let Some(connection) = request.extensions().get::<Arc<Connection>>()
     {
         connection.mark_known();
     }
     if caller.role != TokenRole::Operator && changes(request.method()) {
-        access.failures.note(&request, AuthFailure::Forbidden);
+        authenticator.note(&Rejected::of(&request), AuthFailure::Forbidden);
         return ApiError::new(StatusCode::FORBIDDEN, "forbidden", "read-only token")
             .detail(format!(
                 "the token `{}` may not change anything",

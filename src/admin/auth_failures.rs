@@ -1,11 +1,12 @@
 //! Rejected requests: all are counted, some are logged.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use axum::extract::Request;
+use axum::{extract::Request, http::Method};
 
 use super::connections::Connection;
 use crate::telemetry::names;
@@ -27,6 +28,13 @@ pub(super) enum AuthFailure {
     Missing,
     /// Unknown token.
     Unknown,
+}
+
+/// A rejected request.
+pub(super) struct Rejected<'a> {
+    pub(super) peer: Option<IpAddr>,
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
 }
 
 /// Rate limit of the log.
@@ -53,24 +61,36 @@ impl AuthFailure {
     }
 }
 
+// === impl Rejected ===
+
+impl<'a> Rejected<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        let connection = request.extensions().get::<Arc<Connection>>();
+        Self {
+            peer: connection.map(|connection| connection.peer()),
+            method: request.method(),
+            path: request.uri().path(),
+        }
+    }
+}
+
 // === impl AuthFailures ===
 
 impl AuthFailures {
     /// Counts a failure, and logs it unless many were logged recently. The token itself is never logged.
-    pub(super) fn note(&self, request: &Request, failure: AuthFailure) {
+    pub(super) fn note(&self, rejected: &Rejected<'_>, failure: AuthFailure) {
         metrics::counter!(names::ADMIN_AUTH_FAILURES.0, "reason" => failure.as_str()).increment(1);
         let mut sampling = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left_out) = sampling.take(Instant::now()) else {
             return;
         };
         drop(sampling);
-        let connection = request.extensions().get::<std::sync::Arc<Connection>>();
-        let path: String = request.uri().path().chars().take(200).collect();
+        let path: String = rejected.path.chars().take(200).collect();
         tracing::warn!(
             target: "audit",
             reason = failure.as_str(),
-            peer = connection.map(|connection| connection.peer().to_string()),
-            method = %request.method(),
+            peer = rejected.peer.map(|peer| peer.to_string()),
+            method = %rejected.method,
             path,
             left_out,
             "a request to the admin API was not authorized"

@@ -2,7 +2,8 @@
 //! page in it must not be able to use that.
 //!
 //! There are two attacks. A page whose own name was made to resolve to our address (DNS rebinding) is detected by its
-//! `Host`. A cross-site request is detected by `Origin` or `Sec-Fetch-Site`, which tools do not send.
+//! `Host`. A cross-site request is detected by `Origin` or `Sec-Fetch-Site`, which tools do not send. Only the page of
+//! the dashboard itself may be opened by a link elsewhere.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,12 +12,15 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::error::ApiError;
+
+/// Field in which a browser says of what site a request comes.
+const SITE: &str = "sec-fetch-site";
 
 /// Allowed host names of the admin API.
 pub(super) struct Hosts {
@@ -49,7 +53,7 @@ impl Hosts {
         host == "localhost" || self.names.contains(&host)
     }
 
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = named(uri, headers)?;
         if !self.is_us(host.host()) {
             return Err(ApiError::new(
@@ -69,8 +73,9 @@ impl Hosts {
                 return Err(cross_site("cross-origin request"));
             }
         }
-        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-        if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+        let site = headers.get(SITE).map(HeaderValue::as_bytes);
+        let is_other = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+        if is_other && !(method == Method::GET && uri.path() == "/" && opens_a_page(headers)) {
             return Err(cross_site("cross-site request"));
         }
         Ok(())
@@ -96,7 +101,18 @@ fn named(uri: &Uri, headers: &HeaderMap) -> Result<Authority, ApiError> {
     Ok(host)
 }
 
-fn cross_site(detail: &str) -> ApiError {
+/// True if a browser opens this address as a page of its own, as from a link.
+fn opens_a_page(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &[u8]| headers.get(name).is_some_and(|found| found == value);
+    is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document")
+}
+
+/// True if a browser says of what page a request comes. The guard has refused other pages than ours.
+pub(super) fn comes_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key(SITE)
+}
+
+pub(super) fn cross_site(detail: &str) -> ApiError {
     ApiError::new(
         StatusCode::FORBIDDEN,
         "cross-site",
@@ -111,7 +127,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    match hosts.check(request.uri(), request.headers()) {
+    match hosts.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -124,6 +140,14 @@ mod tests {
     use super::*;
 
     fn status(fields: &[(&'static str, &'static str)]) -> u16 {
+        status_of(&Method::GET, "/v1/status", fields)
+    }
+
+    fn status_of(
+        method: &Method,
+        path: &'static str,
+        fields: &[(&'static str, &'static str)],
+    ) -> u16 {
         let hosts = Hosts::new(
             "192.0.2.7:9900".parse().unwrap(),
             &["Switch.Internal".into()],
@@ -138,7 +162,7 @@ mod tests {
             })
             .collect();
         hosts
-            .check(&Uri::from_static("/v1/status"), &headers)
+            .check(method, &Uri::from_static(path), &headers)
             .map_or_else(|refusal| refusal.document.status, |()| 200)
     }
 
@@ -185,5 +209,22 @@ mod tests {
         ] {
             assert_eq!(status(&[host, field]), 403, "{field:?}");
         }
+    }
+
+    #[test]
+    fn a_link_elsewhere_opens_the_dashboard_and_nothing_else() {
+        let linked = |dest| {
+            [
+                ("host", "localhost:9900"),
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", dest),
+            ]
+        };
+        let (page, frame) = (linked("document"), linked("iframe"));
+        assert_eq!(status_of(&Method::GET, "/", &page), 200);
+        assert_eq!(status_of(&Method::GET, "/", &frame), 403);
+        assert_eq!(status_of(&Method::POST, "/", &page), 403);
+        assert_eq!(status_of(&Method::GET, "/v1/status", &page), 403);
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    auth::Caller, body::Body, error::ApiError, json_response::tagged, params::PathParams,
+    body::Body, caller::Caller, error::ApiError, json_response::tagged, params::PathParams,
     problems::refused, respond::run_detached, state::AdminState, unknown_name::unknown,
 };
 use crate::{

@@ -15,11 +15,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    auth::{Caller, changes},
-    body::whole,
-    error::ApiError,
-    json_response::tagged,
-    page::tag,
+    auth::changes, body::whole, caller::Caller, error::ApiError, json_response::tagged, page::tag,
     problems::refused,
 };
 use crate::{

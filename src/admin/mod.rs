@@ -33,11 +33,14 @@
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
+//! | `/v1/session` | GET, POST, DELETE | the caller; exchanges a token for a cookie, and ends that session |
 //! | `/v1/status` | GET | everything for a dashboard, or a part of it: in brief, one route, a page of routes |
 //! | `/metrics` | GET | Prometheus text |
 //! | `/livez` | GET | liveness |
 //! | `/readyz` | GET | readiness for traffic |
 //! | `/openapi.json` | GET | this API as an `OpenAPI` 3.1 document, generated from the code |
+//!
+//! `/` and `/dashboard/…` are the dashboard, for browsers.
 //!
 //! Every change accepts `?dry_run=true`, `?message=`, `If-Match` and `Idempotency-Key` and gets a receipt; every error
 //! is an RFC 9457 problem document. The handlers call only the [`Controller`](crate::control::Controller) to change
@@ -47,11 +50,14 @@ mod auth;
 mod auth_failures;
 mod body;
 mod browser_guard;
+mod browser_sessions;
+mod caller;
 mod changes;
 mod condition;
 mod connections;
 mod consent;
 mod content_negotiation;
+mod dashboard;
 mod drills;
 mod error;
 mod feedback;
@@ -63,6 +69,7 @@ mod json;
 mod json_response;
 mod kpis;
 mod limits;
+mod observe;
 mod openapi;
 mod page;
 mod pages;
@@ -81,6 +88,7 @@ mod rollouts;
 mod router;
 mod routes;
 mod serve;
+mod session;
 mod settings;
 mod shared_page;
 mod split;
@@ -99,7 +107,8 @@ pub use self::{
     auth::{Access, AccessError},
     feedback::feedback_router,
     feedback_desk::FeedbackState,
-    probes::{ProbeState, Readiness, observe_router},
+    observe::{observe_router, observe_router_with_dashboard},
+    probes::{ProbeState, Readiness},
     reload_queue::{ReloadError, ReloadRequest, RunningSettings},
     router::router,
     serve::serve,

@@ -182,7 +182,8 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
             .entry(status)
             .or_insert_with(|| problem(description));
     }
-    let is_change = !path.ends_with("/preview") && !matches!(path, "/v1/reload" | "/v1/feedback");
+    let is_change = !path.ends_with("/preview")
+        && !matches!(path, "/v1/reload" | "/v1/feedback" | "/v1/session");
     if method != "get" && is_change {
         tag_answer(responses);
     }

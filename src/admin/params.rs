@@ -10,7 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
 use super::{
-    auth::Caller,
+    caller::Caller,
     condition::{Condition, if_match},
     connections::{Changing, Connection},
     error::ApiError,

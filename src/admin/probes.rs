@@ -1,7 +1,6 @@
 //! Public endpoints: liveness, readiness and metrics.
 //!
-//! These three are part of the admin API. Where `[observe]` is configured, a separate listener serves them and nothing
-//! else, so that a kubelet and Prometheus can reach them from outside.
+//! These three are part of the admin API, and where `[observe]` is configured, of a separate listener.
 
 use std::{
     io::Write as _,
@@ -11,15 +10,12 @@ use std::{
     },
 };
 
-use axum::{
-    Router, extract::State, http::StatusCode, middleware::from_fn, response::Response, routing::get,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
-    error::{ApiError, no_such_method, no_such_path},
+    error::ApiError,
     page::{Page, PageWriter},
     shared_page::SharedPage,
-    unread_body::close_if_unread,
 };
 
 /// Media type of the Prometheus text format.
@@ -81,18 +77,6 @@ impl ProbeState {
             readiness,
         }
     }
-}
-
-/// Router of the separate listener for probes and metrics.
-pub fn observe_router(observed: ProbeState) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn(close_if_unread))
-        .with_state(observed)
 }
 
 /// All metrics.

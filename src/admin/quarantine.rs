@@ -8,8 +8,8 @@ use axum::{
 };
 
 use super::{
-    auth::Caller,
     body::Body,
+    caller::Caller,
     error::ApiError,
     json_response::tagged,
     params::{LiftOptions, PathParams},

@@ -11,7 +11,8 @@ use axum::{
 use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
-    auth::{Caller, changes},
+    auth::changes,
+    caller::Caller,
     error::ApiError,
     idempotency::{asks_only, keep},
     json_response::tagged,

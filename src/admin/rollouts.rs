@@ -9,8 +9,8 @@ use axum::{
 };
 
 use super::{
-    auth::Caller,
     body::{Body, OptionalBody},
+    caller::Caller,
     error::ApiError,
     json_response::tagged,
     params::PathParams,

@@ -14,24 +14,28 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    auth::{Access, authenticate},
+    auth::{Access, Authenticator, authenticate},
     body::announced,
     browser_guard::{Hosts, guard},
+    browser_sessions::BrowserSessions,
     changes,
     content_negotiation::negotiate,
-    drills,
+    dashboard, drills,
     error::{no_such_method, no_such_path},
     feedback,
     idempotency::answer_repeats,
     import, kpis, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
-    revisions, rollback, rollouts, routes as table_routes, settings, split,
+    revisions, rollback, rollouts, routes as table_routes, session, settings, split,
     state::AdminState,
     status, table,
     unread_body::close_if_unread,
     verifications, work,
 };
 use crate::config::Admin;
+
+/// Longest body of a login in bytes.
+const LONGEST_LOGIN: usize = 8 << 10;
 
 /// The admin API.
 ///
@@ -51,11 +55,15 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method);
+    let sessions = BrowserSessions::new(bound.port(), settings.tls.is_some());
+    let authenticator = Arc::new(Authenticator::new(access, sessions));
     let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
     all.layer(from_fn(negotiate))
         .layer(from_fn(audit))
-        .layer(from_fn_with_state(Arc::new(access), authenticate))
+        .layer(from_fn_with_state(Arc::clone(&authenticator), authenticate))
         .merge(open(state))
+        .merge(browser_sessions(authenticator))
+        .merge(dashboard::pages())
         .layer(from_fn_with_state(hosts, guard))
         .layer(from_fn(close_if_unread))
 }
@@ -72,7 +80,9 @@ fn limited(router: Router<AdminState>, limit: usize, state: &AdminState) -> Rout
 /// The API as an `OpenAPI` document.
 fn document(tokens: bool) -> Bytes {
     let parts = [small(), whole_tables(), rollbacks(), probes()];
-    openapi::document(parts.map(OpenApiRouter::into_openapi), tokens)
+    let parts = parts.map(OpenApiRouter::into_openapi);
+    let all = parts.into_iter().chain([sessions().into_openapi()]);
+    openapi::document(all, tokens)
 }
 
 /// Routes without authentication: a probe has no token.
@@ -87,6 +97,24 @@ fn probes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::default()
         .routes(routes!(probes::livez))
         .routes(routes!(probes::readyz))
+}
+
+/// Sessions of browsers, without authentication: they take the token in the body.
+fn browser_sessions(authenticator: Arc<Authenticator>) -> Router {
+    let (routes, _) = sessions().split_for_parts();
+    routes
+        .layer(DefaultBodyLimit::max(LONGEST_LOGIN))
+        .layer(from_fn_with_state(LONGEST_LOGIN, announced))
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(authenticator)
+}
+
+fn sessions() -> OpenApiRouter<Arc<Authenticator>> {
+    OpenApiRouter::default().routes(routes!(
+        session::read_session,
+        session::log_in,
+        session::log_out
+    ))
 }
 
 fn small() -> OpenApiRouter<AdminState> {
@@ -200,6 +228,7 @@ mod tests {
                     && path != "/v1/drills"
                     && !path.ends_with("/preview")
                     && path != "/v1/feedback"
+                    && path != "/v1/session"
                     && !path.starts_with("/v1/rollouts")
                     && !path.starts_with("/v1/quarantine");
                 if method == "get" || !changes {

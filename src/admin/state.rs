@@ -58,6 +58,11 @@ impl AdminState {
         }
     }
 
+    /// Metrics and readiness.
+    pub fn probes(&self) -> ProbeState {
+        self.observed.clone()
+    }
+
     /// The route in a path.
     pub(super) fn route(&self, text: &str) -> Result<RouteName, ApiError> {
         let state = self.controller.live().state();

@@ -19,6 +19,7 @@ mod receipt;
 mod reload;
 mod requests;
 mod rollout;
+mod session;
 mod status;
 mod timestamp;
 mod verification;
@@ -56,6 +57,7 @@ pub use self::{
         Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutList, RolloutMetric,
         RolloutPause, RolloutRate, RolloutRequest, RolloutState, RolloutVerdict,
     },
+    session::{LoginRequest, Session},
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
         InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RolloutStatus, RouteFacts,

@@ -82,12 +82,15 @@ pub enum TokenRole {
     ReadOnly,
 }
 
-/// A listener that serves only `/metrics`, `/livez` and `/readyz`.
+/// A listener that serves `/metrics`, `/livez` and `/readyz`, and on request the dashboard, and changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observe {
     /// Its address.
     pub address: SocketAddr,
+    /// True if it serves the dashboard too, without its buttons, to everyone who reaches it.
+    #[serde(default)]
+    pub dashboard: bool,
 }
 
 /// Storage of revisions.

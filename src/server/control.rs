@@ -13,7 +13,7 @@ use crate::{
         self, Access, AdminState, FeedbackState, ProbeState, Readiness, ReloadRequest,
         RunningSettings,
     },
-    config::Config,
+    config::{Admin, Config, Observe},
     control::{Controller, Settings},
     discovery::{self, Resolver},
     fleet::Fleet,
@@ -148,12 +148,12 @@ impl ControlPlane {
         );
         let state = AdminState::new(
             Arc::clone(&self.controller),
-            observed.clone(),
+            observed,
             settings,
             desk.clone(),
             seal,
         );
-        let router = admin::router(state, access, &config.admin, address);
+        let router = admin::router(state.clone(), access, &config.admin, address);
         let served = admin::serve(
             listener,
             self.tls.clone(),
@@ -180,16 +180,30 @@ impl ControlPlane {
             ));
         }
         if let Some(observe) = &config.observe {
-            let (listener, address) = listen(observe.address, "observe.address")?;
-            self.observe = Some(address);
-            let router = admin::observe_router(observed);
-            self.tasks.spawn(admin::serve(
-                listener,
-                None,
-                router,
-                stopped(self.stop.subscribe()),
-            ));
+            self.serve_observers(observe, &config.admin, state)?;
         }
+        Ok(())
+    }
+
+    fn serve_observers(
+        &mut self,
+        observe: &Observe,
+        admin: &Admin,
+        state: AdminState,
+    ) -> Result<(), ServerError> {
+        let (listener, address) = listen(observe.address, "observe.address")?;
+        self.observe = Some(address);
+        let router = if observe.dashboard {
+            admin::observe_router_with_dashboard(state, admin, address)
+        } else {
+            admin::observe_router(state.probes())
+        };
+        self.tasks.spawn(admin::serve(
+            listener,
+            None,
+            router,
+            stopped(self.stop.subscribe()),
+        ));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The admin API over real sockets: its operations and its refusals.
 
 mod batch;
+mod dashboard;
 mod guards;
 mod options;
 mod refusals;

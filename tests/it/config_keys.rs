@@ -16,7 +16,7 @@ use crate::discovery::probes as discovery;
 mod http1;
 mod http2;
 mod listener;
-mod process;
+pub(crate) mod process;
 pub(crate) mod table;
 mod time;
 
@@ -58,6 +58,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("admin.max_body", Here(process::long_change, ["1KiB", "64KiB"])),
     ("admin.max_table", By("a_body_has_a_limit_and_a_whole_table_a_larger_one")),
     ("observe.address", Here(process::observed, ["127.0.0.1:0", "127.0.0.2:0"])),
+    ("observe.dashboard", By("the_dashboard_of_the_observe_listener_only_reads")),
     ("feedback.address", By("an_opinion_is_counted_once_at_the_release_that_gave_the_answer")),
     ("feedback.labels", By("an_opinion_is_counted_once_at_the_release_that_gave_the_answer")),
     ("feedback.per_client", By("a_flood_of_feedback_is_refused_and_others_are_not")),

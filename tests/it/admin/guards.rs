@@ -13,10 +13,10 @@ use crate::{
     support::{Client, TestAdmin},
 };
 
-const OPERATOR: &str = "operator-0123456789abcdef";
-const READER: &str = "reader-0123456789abcdef";
+pub(super) const OPERATOR: &str = "operator-0123456789abcdef";
+pub(super) const READER: &str = "reader-0123456789abcdef";
 
-fn with_tokens() -> (TestAdmin, tempfile::TempDir) {
+pub(super) fn with_tokens() -> (TestAdmin, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, token: &str| {
         let path = folder.path().join(name);

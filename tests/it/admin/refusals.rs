@@ -37,7 +37,7 @@ const SPLIT: &str = "/v1/routes/chat/split";
 
 const CASES: &[Case] = &[
     case("no such path", "GET", "/v1/nothing", &[], "", 404),
-    case("no such path at all", "POST", "/", &[], "", 404),
+    case("no method of the page", "POST", "/", &[], "", 405),
     case("no such method", "POST", "/v1/table", &[], "", 405),
     case("no such method on a probe", "POST", "/livez", &[], "", 405),
     case(

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, read_to_string},
     io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -104,13 +105,18 @@ pub(super) fn workers(settings: &str) -> String {
     becomes(are_three).to_string()
 }
 
-/// The address of the liveness probe.
-pub(super) fn observed(settings: &str) -> String {
-    let switchback = Switchback::start(&[""], settings);
+/// The address of the observe listener.
+pub(crate) fn observe_address(switchback: &Switchback) -> SocketAddr {
     let log = switchback.log();
     let line = log.lines().find(|line| line.contains("kind=\"observe\""));
     let address = line.unwrap().split_once("address=").unwrap().1;
-    let address = address.split(' ').next().unwrap().parse().unwrap();
+    address.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// The address of the liveness probe.
+pub(super) fn observed(settings: &str) -> String {
+    let switchback = Switchback::start(&[""], settings);
+    let address = observe_address(&switchback);
     assert_eq!(Client::connect(address).get("/livez").status, 200);
     address.ip().to_string()
 }

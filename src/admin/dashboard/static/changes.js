@@ -1,0 +1,35 @@
+// Changes that the page offers: the request of each, and its words.
+//
+// Each names the revision that the page showed when it was offered. The server refuses it if the target has changed since.
+
+import { segment } from './api.js';
+
+const route = (name, action) => `v1/routes/${segment(name)}/${action}`;
+
+const of = (title, verb, method, path, body = {}, isDanger = false) => ({ title, verb, method, path, body, isDanger });
+
+export const rollback = to => of(
+  to === undefined ? 'Roll back' : `Roll back to revision ${to}`,
+  'Roll back now', 'POST', 'v1/rollback', to === undefined ? {} : { to }, true,
+);
+
+export const rollbackOfRoute = name => of(
+  `Roll back the route ${name}`, 'Roll back now', 'POST', route(name, 'rollback'), {}, true,
+);
+
+export const switchTo = (name, to) => of(`Switch ${name} to ${to}`, 'Switch', 'POST', route(name, 'switch'), { to });
+
+export const promote = (name, to) => of(
+  `Promote ${to ?? 'the canary'} on ${name}`, 'Promote', 'POST', route(name, 'promote'), to === undefined ? {} : { to },
+);
+
+export const abort = name => of(`Abort the trial on ${name}`, 'Abort', 'POST', route(name, 'abort'), {}, true);
+
+// Whole percents are weights as they are; with tenths, weights are out of a thousand.
+export function shift(name, percents) {
+  const scale = Object.values(percents).every(Number.isInteger) ? 1 : 10;
+  const weights = Object.fromEntries(
+    Object.entries(percents).map(([release, percent]) => [release, Math.round(percent * scale)]),
+  );
+  return of(`Shift weights of ${name}`, 'Shift', 'PUT', route(name, 'split'), { weights });
+}

@@ -1,0 +1,53 @@
+// Brings the status up to date once a second, and notes when that fails.
+
+import { get } from './api.js';
+import { readFigures } from './figures.js';
+import { mayRead } from './session.js';
+import { now, state, update } from './store.js';
+
+const INTERVAL = 1_000;
+// A page in the background is up to date soon after it is seen again.
+const HIDDEN_INTERVAL = 10_000;
+const TIMEOUT = 5_000;
+// Routes on a page of a large table.
+export const ROUTES = 50;
+// From this age a figure is not shown as live any more.
+export const STALE = 3_000;
+
+let timer;
+let isAsking = false;
+
+// A small table is read whole, with all its releases, those that drain included.
+function path() {
+  const routes = state.status?.totals.routes;
+  if (routes !== undefined && routes <= ROUTES) return 'v1/status';
+  const after = state.after === undefined ? '' : `&after=${encodeURIComponent(state.after)}`;
+  return `v1/status?limit=${ROUTES}${after}`;
+}
+
+async function ask() {
+  if (!mayRead(state.session)) return;
+  const asked = path();
+  try {
+    const [status, figures] = await Promise.all([get(asked, { timeout: TIMEOUT }), readFigures(TIMEOUT)]);
+    if (asked === path()) update({ status, figures, statusAt: now(), lost: undefined });
+  } catch (error) {
+    if (error.status === 404 && state.after !== undefined) update({ after: undefined });
+    update({ lost: error });
+  }
+}
+
+// Asks at once, and then again and again. Requests do not overlap.
+export async function refresh() {
+  clearTimeout(timer);
+  if (isAsking) return;
+  isAsking = true;
+  await ask();
+  isAsking = false;
+  clearTimeout(timer);
+  timer = setTimeout(refresh, document.hidden ? HIDDEN_INTERVAL : INTERVAL);
+}
+
+export const statusAge = () => (state.status ? now() - state.statusAt : Infinity);
+
+document.addEventListener('visibilitychange', () => document.hidden || refresh());

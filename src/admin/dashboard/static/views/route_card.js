@@ -1,0 +1,38 @@
+// A route: its split, its releases, its rollout, and what can be done with it.
+
+import { html } from '../html.js';
+import { ago, words } from '../format.js';
+import { liveShares } from '../figures.js';
+import { ReleaseTable } from './release_table.js';
+import { RolloutPanel } from './rollout_panel.js';
+import { RouteActions } from './route_actions.js';
+import { SplitBar } from './split_bar.js';
+
+function matching(route) {
+  const hosts = [route.host, ...(route.hosts ?? [])].filter(Boolean);
+  const path = route.path ?? (route.path_prefix && `${route.path_prefix}…`) ?? '/…';
+  const headers = Object.entries(route.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
+  return [`${hosts.join(', ') || 'any host'} ${path}`, ...headers].join(', ');
+}
+
+function Drill({ drill }) {
+  if (!drill) return null;
+  const kind = drill.passed ? 'good' : 'warn';
+  return html`<p class="drill"><a href="#/drills">Drill</a>:
+    <span class="chip ${kind}">${words(drill.state)}</span> ${ago(drill.ended_at)}</p>`;
+}
+
+export function RouteCard({ route, status, session }) {
+  const id = `route-${route.name}`;
+  const rollout = status.rollouts.find(rollout => rollout.route === route.name);
+  return html`<section class="card route" aria-labelledby=${id}>
+    <div class="row">
+      <div><h2 id=${id}>${route.name}</h2><p class="match"><code>${matching(route)}</code></p></div>
+      ${session.may_change && !rollout && html`<${RouteActions} route=${route} status=${status} />`}
+    </div>
+    <${SplitBar} route=${route} live=${liveShares(route)} />
+    ${rollout && html`<${RolloutPanel} rollout=${rollout} session=${session} />`}
+    <${ReleaseTable} route=${route} status=${status} />
+    <${Drill} drill=${route.drill} />
+  </section>`;
+}

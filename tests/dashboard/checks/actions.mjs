@@ -1,0 +1,98 @@
+// Each button does what it says, and no request of the traffic fails by it.
+
+import assert from 'node:assert/strict';
+
+import { World } from '../world.mjs';
+
+// Confirms the open dialog, and gives the request that it sent.
+async function confirm(page, verb, reason) {
+  await page.getByRole('table', { name: 'Changes' }).waitFor();
+  await page.getByLabel('Reason').fill(reason);
+  const isSent = request => request.method() !== 'GET' && !request.url().includes('dry_run');
+  const [request] = await Promise.all([
+    page.waitForRequest(isSent), page.getByRole('dialog').getByRole('button', { name: verb, exact: true }).click(),
+  ]);
+  await page.getByText('is live.').waitFor();
+  await page.getByRole('button', { name: 'Close' }).click();
+  return request;
+}
+
+async function assertDone(world, request, { weights, reason, parent }) {
+  assert.deepEqual(await world.weights(), weights);
+  const latest = await world.latest();
+  assert.equal(latest.author.message, reason);
+  assert.equal(latest.author.name, 'local');
+  assert.equal(latest.parent, parent);
+  assert.equal(request.headers()['if-match'], `"${parent}"`);
+  assert.ok(request.headers()['idempotency-key']);
+  assert.equal(world.answers.failed, 0);
+}
+
+const shown = (page, revision) => page.getByText(`revision ${revision}`, { exact: true }).waitFor();
+
+export const checks = {
+  async 'actions: the red button rolls back to what was before, with its differences and receipt'(browser) {
+    const world = await World.start();
+    const { revision: parent } = await world.api('PUT', 'routes/chat/split', { weights: { blue: 40, green: 60 } });
+    const page = await browser.open(world.url);
+    await page.getByText('Ready.').waitFor();
+    await page.getByRole('button', { name: /^Roll back to \d+$/ }).click();
+    const green = page.getByRole('dialog').getByRole('row').filter({ hasText: 'routes.chat.split.green' });
+    assert.match(await green.innerText(), /60 \(60 %\)\s+10 \(10 %\)/);
+    const request = await confirm(page, 'Roll back now', 'too slow');
+    await assertDone(world, request, { weights: { blue: 90, green: 10 }, reason: 'too slow', parent });
+    assert.equal((await world.latest()).cause.kind, 'rollback');
+  },
+
+  async 'actions: weights are shifted by number and by slider'(browser) {
+    const world = await World.start();
+    const page = await browser.open(world.url);
+    const { revision: parent } = await world.latest();
+    await shown(page, parent);
+    await page.getByRole('button', { name: 'Shift weights' }).click();
+    await page.getByRole('slider', { name: 'green, percent' }).fill('30');
+    assert.equal(await page.getByLabel('blue', { exact: true }).inputValue(), '70');
+    await page.getByLabel('green', { exact: true }).fill('25');
+    await page.getByLabel('green', { exact: true }).press('Tab');
+    await page.getByRole('button', { name: 'Look what it does' }).click();
+    const request = await confirm(page, 'Shift', 'a quarter');
+    await assertDone(world, request, { weights: { blue: 75, green: 25 }, reason: 'a quarter', parent });
+  },
+
+  async 'actions: promote, abort, switch and the rollback of a route'(browser) {
+    const world = await World.start();
+    const page = await browser.open(world.url);
+    let parent = (await world.latest()).revision;
+    const act = async (open, verb, reason, weights) => {
+      await shown(page, parent);
+      await open();
+      const request = await confirm(page, verb, reason);
+      await assertDone(world, request, { weights, reason, parent });
+      parent = (await world.latest()).revision;
+    };
+    const click = name => () => page.getByRole('button', { name, exact: true }).click();
+    await act(click('Abort'), 'Abort', 'not today', { blue: 100, green: 0 });
+    await act(click('Roll back route'), 'Roll back now', 'after all', { blue: 90, green: 10 });
+    await act(click('Promote green'), 'Promote', 'it is good', { blue: 0, green: 100 });
+    const pick = () => page.getByRole('combobox', { name: 'Switch chat to' }).selectOption('blue');
+    await act(pick, 'Switch', 'back to blue', { blue: 100, green: 0 });
+  },
+
+  async 'actions: a dialog is opened, closed and confirmed by the keyboard alone'(browser) {
+    const world = await World.start();
+    const { revision } = await world.api('PUT', 'routes/chat/split', { weights: { blue: 40, green: 60 } });
+    const page = await browser.open(world.url);
+    await shown(page, revision);
+    const button = page.getByRole('button', { name: /^Roll back to \d+$/ });
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('table', { name: 'Changes' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    assert.ok(await button.evaluate(element => element === document.activeElement));
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Reason').press('Enter');
+    await page.getByText('is live.').waitFor();
+    assert.deepEqual(await world.weights(), { blue: 90, green: 10 });
+  },
+};

@@ -1,0 +1,84 @@
+// What the pages show, compared with what the API says.
+
+import assert from 'node:assert/strict';
+
+import { World, until } from '../world.mjs';
+
+const GREEN = page => page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: /^green/ }) }).first();
+
+export const checks = {
+  async 'pages: now shows the split, the live shares and the key figures'(browser) {
+    const world = await World.start({ split: 'blue = 75, green = 25' });
+    const page = await browser.open(world.url);
+    await page.getByRole('img', { name: 'Configured shares: blue 75 %, green 25 %' }).waitFor();
+    await page.getByRole('img', { name: /Shares of the traffic: blue \d/ }).waitFor();
+    const row = GREEN(page);
+    await row.getByRole('img', { name: /Requests\/s of green: last \d/ }).waitFor();
+    const share = await until('a live share', async () => {
+      const [, live] = /live ([\d.]+) %/.exec(await row.innerText()) ?? [];
+      return Number(live) > 10 && Number(live) < 45 ? live : undefined;
+    });
+    assert.ok(share);
+    await page.getByText('Charts').click();
+    await page.getByRole('img', { name: /Duration p95 of chat; last: blue/ }).waitFor();
+    await page.getByText('Failures of chat as a table').click();
+    await page.getByRole('region', { name: 'Failures of chat as a table' }).getByRole('columnheader', { name: 'green' }).waitFor();
+  },
+
+  async 'pages: figures are gray and a banner says so while the connection is lost'(browser) {
+    const world = await World.start();
+    const page = await browser.open(world.url);
+    await page.getByRole('heading', { name: 'chat' }).waitFor();
+    assert.equal(await page.locator('main.stale').count(), 0);
+    await world.kill();
+    await page.getByText('The connection is lost.').waitFor();
+    await page.locator('main.stale').waitFor();
+    await world.run();
+    await page.getByText('The connection is lost.').waitFor({ state: 'detached' });
+    await page.locator('main:not(.stale)').waitFor();
+  },
+
+  async 'pages: history shows who, when, why and what, filters, and goes back to any'(browser) {
+    const world = await World.start();
+    for (const [green, message] of [[20, 'a little'], [40, 'more'], [60, 'most']]) {
+      await world.api('PUT', 'routes/chat/split', { weights: { blue: 100 - green, green }, message });
+    }
+    const page = await browser.open(`${world.url}#/history`);
+    const row = text => page.getByRole('row').filter({ hasText: text });
+    await row('a little').waitFor();
+    assert.match(await row('more').innerText(), /local/);
+    await page.getByLabel('Filter').fill('a little');
+    await row('more').waitFor({ state: 'detached' });
+    await row('a little').getByRole('button', { expanded: false }).click();
+    await page.getByRole('rowheader', { name: 'routes.chat.split.green' }).waitFor();
+    await row('a little').getByRole('button', { name: /^Roll back to/ }).click();
+    await page.getByRole('button', { name: 'Roll back now' }).click();
+    await page.getByText('is live.').waitFor();
+    assert.deepEqual(await world.weights(), { blue: 80, green: 20 });
+  },
+
+  async 'pages: releases show what drains, with its age'(browser) {
+    const world = await World.start();
+    await world.api('POST', 'routes/chat/switch', { to: 'green' });
+    world.get('/stream');
+    const count = async () => (await world.api('GET', 'releases/green/work')).classes.find(one => one.class === 'stream').count;
+    await until('the stream runs', async () => (await count()) > 0);
+    await world.api('POST', 'routes/chat/switch', { to: 'blue' });
+    const page = await browser.open(`${world.url}#/releases`);
+    await page.getByText(/draining: 1 stream, the oldest/).waitFor();
+  },
+
+  async 'pages: a rollback is verified, and a drill passes'(browser) {
+    const world = await World.start();
+    await world.api('POST', 'routes/chat/switch', { to: 'green' });
+    await world.api('POST', 'rollback', {});
+    const page = await browser.open(`${world.url}#/verifications`);
+    await page.getByRole('heading', { name: /Rollback of revision/ }).waitFor();
+    await page.getByRole('link', { name: 'Drills' }).click();
+    await page.getByRole('button', { name: 'Rehearse chat', exact: true }).click();
+    await page.getByRole('button', { name: 'Begin' }).click();
+    await page.getByText(/^Drill .*: passed\.$/).waitFor();
+    const { drills } = await world.api('GET', 'drills');
+    assert.equal(drills[0].passed, true);
+  },
+};
