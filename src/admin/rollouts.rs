@@ -40,8 +40,9 @@ pub(super) async fn list_rollouts(State(admin): State<AdminState>) -> Response {
 
 /// Starts a rollout: the release gets the requests of a route step by step, judged by the traffic itself.
 ///
-/// The response comes when its first step is live. 409 if another rollout runs on the route, or the release has requests
-/// of it already.
+/// With `routes` it is a train: `{"routes": ["chat", {"route": "tools", "to": "tools-2"}], "to": "green"}`. Each step, and
+/// the way back, is one revision for all of them. The response comes when the first step is live. 409 if another rollout
+/// runs on one of the routes, or the release has requests of it already.
 #[utoipa::path(post, path = "/v1/rollouts", tag = "rollouts", request_body = RolloutRequest,
     responses((status = 201, description = "the rollout", body = Rollout)))]
 pub(super) async fn start_rollout(
@@ -126,9 +127,14 @@ fn unmade(error: RolloutError, admin: &AdminState) -> ApiError {
     };
     match error {
         RolloutError::Control(error) => refused(error),
-        RolloutError::Plan(problems) => {
+        RolloutError::Invalid(problems) => {
             let mut refusal = refused(ControlError::Invalid(problems));
             refusal.document.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+            refusal
+        }
+        RolloutError::OnRoute { error, .. } => {
+            let mut refusal = unmade(*error, admin);
+            refusal.document.detail = Some(text);
             refusal
         }
         RolloutError::Drill { id, .. } => conflict(format!(
@@ -145,7 +151,7 @@ fn unmade(error: RolloutError, admin: &AdminState) -> ApiError {
         )),
         RolloutError::NoStable(_) => conflict("name another release".to_owned()),
         RolloutError::Refused(refused) => conflict(refused.hint().to_owned()),
-        RolloutError::Changed => conflict(
+        RolloutError::Changed(_) => conflict(
             "it is left as it is; `switchback rollback` goes back, and a new rollout can be started".to_owned(),
         ),
         RolloutError::NotSaved => {

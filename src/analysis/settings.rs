@@ -51,6 +51,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Settings of one of several judges that together raise no more false alarms than one: whatever they have in
+    /// common, the chances add up at most.
+    #[must_use]
+    pub fn shared_by(self, judges: usize) -> Self {
+        let judges = u32::try_from(judges.max(1)).unwrap_or(u32::MAX);
+        Self {
+            alpha: self.alpha / f64::from(judges),
+            ..self
+        }
+    }
+
     /// Checks all settings.
     ///
     /// # Errors
@@ -138,6 +149,16 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn judges_of_one_rollout_share_its_alpha() {
+        let one = Settings::default();
+        assert_eq!(one.shared_by(1), one);
+        let four = one.shared_by(4);
+        assert!((four.worse_bound() - 400.0).abs() < 1e-9, "{four:?}");
+        assert!((four.fine_bound() - one.fine_bound()).abs() < 1e-9);
+        one.shared_by(16).check().unwrap();
+    }
 
     #[test]
     fn the_defaults_are_valid_and_each_wrong_setting_is_named_with_a_hint() {

@@ -19,6 +19,8 @@ mod receipt;
 mod reload;
 mod requests;
 mod rollout;
+mod rollout_request;
+mod rollout_status;
 mod session;
 mod status;
 mod timestamp;
@@ -55,13 +57,15 @@ pub use self::{
     },
     rollout::{
         Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutList, RolloutMetric,
-        RolloutPause, RolloutRate, RolloutRequest, RolloutState, RolloutVerdict,
+        RolloutPause, RolloutRate, RolloutRoute, RolloutState, RolloutVerdict,
     },
+    rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
+    rollout_status::{RolloutRouteStatus, RolloutStatus},
     session::{LoginRequest, Session},
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RolloutStatus, RouteFacts,
-        RouteStatus, Share, Status, Totals, WorkerStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RouteFacts, RouteStatus, Share,
+        Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
     verification::{

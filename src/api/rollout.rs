@@ -3,39 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Timestamp, VerificationSummary, plan_choice::PlanChoice};
+use super::{Timestamp, VerificationSummary};
 use crate::model::{
     HookName, HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version,
 };
-
-/// `POST /v1/rollouts`: gives a release the requests of a route step by step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RolloutRequest {
-    /// The route.
-    pub route: RouteName,
-    /// The release that gets the requests; it has none of the route's now.
-    pub to: ReleaseName,
-    /// The plan, or the name of one in the configuration file; by default 5, 25 and 50 percent until it is fine, then a
-    /// bake of ten minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub plan: Option<PlanChoice>,
-    /// Start although the release is in quarantine.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub force: bool,
-    /// Reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 256)]
-    pub message: Option<String>,
-}
 
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rollout {
     /// Its id.
     pub id: String,
-    /// The route.
+    /// The route; of a train the first one.
     pub route: RouteName,
     /// The release that had the requests.
     pub from: ReleaseName,
@@ -45,11 +23,17 @@ pub struct Rollout {
     pub to: ReleaseName,
     /// Its version.
     pub to_version: Version,
+    /// All routes, in the order in which they were named: one, or those of a train.
+    #[serde(default)]
+    pub routes: Vec<RolloutRoute>,
     /// The state.
     pub state: RolloutState,
     /// Reason of the pause, if it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_for: Option<RolloutPause>,
+    /// Routes that it is paused for: those without requests (`no_traffic`), or without enough evidence (`inconclusive`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused_by: Vec<RouteName>,
     /// The latest step, counted from 0.
     pub step: u32,
     /// Percents of the route that the release has by the live table.
@@ -73,7 +57,7 @@ pub struct Rollout {
     /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Verdict on the release.
+    /// Verdict on the release; of a train that on the route which decides: it is fine if all are, and worse if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<RolloutVerdict>,
     /// Latest answer of a gate.
@@ -87,6 +71,26 @@ pub struct Rollout {
     pub waiting_for: Option<String>,
     /// Log, the latest entry last; the oldest ones are dropped first.
     pub log: Vec<RolloutEntry>,
+}
+
+/// Route of a rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutRoute {
+    /// The route.
+    pub route: RouteName,
+    /// The release that had its requests.
+    pub from: ReleaseName,
+    /// Its version.
+    pub from_version: Version,
+    /// The release that gets them.
+    pub to: ReleaseName,
+    /// Its version.
+    pub to_version: Version,
+    /// Percents of the route that the release has by the live table.
+    pub weight: Percent,
+    /// Verdict on the release, by the requests of this route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<RolloutVerdict>,
 }
 
 /// State of a rollout.
@@ -107,7 +111,7 @@ pub enum RolloutState {
     RolledBack,
     /// Ended: it was given up.
     Aborted,
-    /// Ended: others have changed the route, or a release of the rollout.
+    /// Ended: others have changed a route of it, or a release.
     Superseded,
 }
 
@@ -155,6 +159,9 @@ pub struct RolloutEntry {
 /// Verdict on the release of a rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutVerdict {
+    /// The route that it is about, in that of a train.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteName>,
     /// All signals together.
     pub overall: RolloutFinding,
     /// Evidence (e-value) that it is worse.
@@ -252,22 +259,39 @@ impl RolloutPause {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_is_a_name_or_a_plan_and_a_mistake_in_it_is_named() {
-        let request = |plan: &str| {
-            let json = format!(r#"{{"route":"chat","to":"green","plan":{plan}}}"#);
-            serde_json::from_str::<RolloutRequest>(&json)
-        };
-        let named = request(r#""careful""#).unwrap().plan.unwrap();
-        assert_eq!(named, PlanChoice::Named("careful".parse().unwrap()));
-        let given = request(r#"{"steps":[{"weight":100}],"bake":"30m"}"#).unwrap();
-        assert!(matches!(given.plan, Some(PlanChoice::Given(plan)) if plan.steps.len() == 1));
-        let error = request(r#"{"steps":[{"share":100}]}"#).unwrap_err();
-        assert!(error.to_string().contains("share"), "{error}");
-        assert!(request("5").is_err());
+impl Rollout {
+    /// Names of all routes.
+    pub fn route_names(&self) -> String {
+        if self.routes.is_empty() {
+            return self.route.to_string();
+        }
+        listed(self.routes.iter().map(|one| one.route.as_str()))
     }
+
+    /// Names of the releases that get requests, each once.
+    pub fn to_names(&self) -> String {
+        if self.routes.is_empty() {
+            return self.to.to_string();
+        }
+        listed(self.routes.iter().map(|one| one.to.as_str()))
+    }
+
+    /// Names of the releases that had the requests, each once.
+    pub fn from_names(&self) -> String {
+        if self.routes.is_empty() {
+            return self.from.to_string();
+        }
+        listed(self.routes.iter().map(|one| one.from.as_str()))
+    }
+}
+
+/// Names in their order, each once.
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen.join(", ")
 }

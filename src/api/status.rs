@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp,
-    VerificationStatus,
+    Crowded, DrillSummary, QuarantinedRelease, Timestamp, VerificationStatus,
+    rollout_status::RolloutStatus,
 };
 use crate::model::{
-    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
-    RouteName, RouteSpec, Version,
+    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, ReleaseName, Revision, RouteName,
+    RouteSpec, Version,
 };
 
 /// Status: the live table, its health, and what can be undone.
@@ -59,36 +59,6 @@ pub struct Status {
     /// The latest verification of each route that a rollback moved, the latest first.
     #[serde(default)]
     pub verifications: Vec<VerificationStatus>,
-}
-
-/// A rollout in brief.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RolloutStatus {
-    /// Its id.
-    pub id: String,
-    /// The route.
-    pub route: RouteName,
-    /// The release that had the requests.
-    pub from: ReleaseName,
-    /// The release that gets them.
-    pub to: ReleaseName,
-    /// The state.
-    pub state: RolloutState,
-    /// Reason of the pause, if it is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused_for: Option<RolloutPause>,
-    /// The latest step, counted from 0.
-    pub step: u32,
-    /// Number of steps.
-    pub steps: u32,
-    /// Percents of the route that the release has.
-    pub weight: Percent,
-    /// The verdict as a sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
-    /// Reason for which its last order could not be carried out yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting_for: Option<String>,
 }
 
 /// Numbers of routes and releases.

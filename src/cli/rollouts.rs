@@ -7,7 +7,7 @@ use hyper::Method;
 
 use super::{
     client::{ApiRequest, Client},
-    exit::Failure,
+    exit::{Exit, Failure},
     json_file,
     options::{message, plain_name},
     output::Out,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         MessageRequest, PlanChoice, Rollout, RolloutList, RolloutPause, RolloutRequest,
-        RolloutState,
+        RolloutRoute, RolloutState, RouteChoice, RouteTo,
     },
     model::{PlanName, ReleaseName, RouteName},
 };
@@ -26,7 +26,8 @@ use crate::{
 pub(super) enum RolloutVerb {
     /// Give a release the requests of a route step by step, judged by the traffic itself
     #[command(
-        after_help = "Without a plan: 5, 25 and 50 percent until the release is fine there, and a bake of ten minutes. What is worse than the stable release is taken back at once.\n\nExamples:\n  switchback rollout start chat green\n  switchback rollout start chat green --plan careful -m 'release 2.0.0'\n  switchback rollout start chat green --plan-file plan.json"
+        override_usage = "switchback rollout start [OPTIONS] ROUTE RELEASE\n       switchback rollout start [OPTIONS] ROUTE=RELEASE...",
+        after_help = "Without a plan: 5, 25 and 50 percent until the release is fine there, and a bake of ten minutes. What is worse than the stable release is taken back at once.\n\nSeveral routes are a train: they get each step in one revision, and go back in one. Each is judged by its own requests.\n\nExamples:\n  switchback rollout start chat green\n  switchback rollout start chat green --plan careful -m 'release 2.0.0'\n  switchback rollout start chat green --plan-file plan.json\n  switchback rollout start chat=green tools=tools-2"
     )]
     Start(StartArgs),
     /// List the rollouts, the latest first
@@ -65,10 +66,9 @@ pub(super) enum RolloutVerb {
 /// Arguments of a start.
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
-    /// The route
-    route: RouteName,
-    /// The release that gets the requests
-    to: ReleaseName,
+    /// The route and the release that gets its requests; of several routes each as ROUTE=RELEASE
+    #[arg(value_name = "ROUTE RELEASE", required = true, num_args = 1..)]
+    targets: Vec<String>,
     /// A plan of the configuration file
     #[arg(long, value_name = "NAME", conflicts_with = "plan_file")]
     plan: Option<PlanName>,
@@ -137,17 +137,53 @@ async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
         (None, None) => None,
     };
     let request = RolloutRequest {
-        route: start.route,
-        to: start.to,
         plan,
         force: start.force,
         message: start.message,
+        ..targets(&start.targets).map_err(|mistake| Failure::new(Exit::Usage, mistake))?
     };
     one(
         client,
         ApiRequest::of(Method::POST, "/v1/rollouts").json(&request),
     )
     .await
+}
+
+/// The routes and releases of a start: `chat green`, or `chat=green tools=tools-2`.
+fn targets(words: &[String]) -> Result<RolloutRequest, String> {
+    let name = |error: &dyn std::fmt::Display, word: &str| format!("`{word}`: {error}");
+    let route = |word: &str| {
+        word.parse::<RouteName>()
+            .map_err(|error| name(&error, word))
+    };
+    let release = |word: &str| {
+        word.parse::<ReleaseName>()
+            .map_err(|error| name(&error, word))
+    };
+    let pair = |word: &String| {
+        let Some((on, to)) = word.split_once('=') else {
+            return Err(format!(
+                "`{word}` names no release: write `ROUTE RELEASE` for one route, or ROUTE=RELEASE for each of several"
+            ));
+        };
+        let (route, to) = (route(on)?, Some(release(to)?));
+        Ok(RouteChoice::Given(RouteTo { route, to }))
+    };
+    if let [on, to] = words
+        && !on.contains('=')
+        && !to.contains('=')
+    {
+        return Ok(RolloutRequest {
+            route: Some(route(on)?),
+            to: Some(release(to)?),
+            ..RolloutRequest::default()
+        });
+    }
+    let routes: Result<Vec<_>, String> = words.iter().map(pair).collect();
+    Ok(RolloutRequest {
+        routes: routes?,
+        ..RolloutRequest::default()
+    })
 }
 
 async fn list(client: &Client) -> Result<Out, Failure> {
@@ -172,9 +208,9 @@ fn row(rollout: &Rollout) -> Vec<String> {
         .map(|verdict| clean(&verdict.words));
     vec![
         clean(&rollout.id),
-        rollout.route.to_string(),
-        rollout.from.to_string(),
-        rollout.to.to_string(),
+        rollout.route_names(),
+        rollout.from_names(),
+        rollout.to_names(),
         state(rollout.state, rollout.paused_for),
         format!("{}/{}", rollout.step + 1, rollout.plan.steps.len()),
         weight(rollout),
@@ -210,22 +246,17 @@ async fn one(client: &Client, ask: ApiRequest) -> Result<Out, Failure> {
 
 fn shown(rollout: &Rollout) -> String {
     let mut text = format!(
-        "rollout {}  {}: {} → {}  {}, step {} of {}, {}% for {}\n",
+        "rollout {}  {}  {}, step {} of {}, {}% for {}\n",
         clean(&rollout.id),
-        rollout.route,
-        rollout.from,
-        rollout.to,
+        moves(rollout),
         state(rollout.state, rollout.paused_for),
         rollout.step + 1,
         rollout.plan.steps.len(),
         rollout.weight,
         rollout.held
     );
-    if let Some(verdict) = &rollout.verdict {
-        let _ = writeln!(text, "  {}", clean(&verdict.words));
-        for metric in &verdict.metrics {
-            let _ = writeln!(text, "    {}", clean(&metric.words));
-        }
+    for route in &rollout.routes {
+        text.push_str(&judged(route, rollout.routes.len() > 1));
     }
     if let Some(verification) = &rollout.verification {
         let (id, words) = (clean(&verification.id), clean(&verification.words));
@@ -244,4 +275,70 @@ fn shown(rollout: &Rollout) -> String {
         );
     }
     text
+}
+
+/// The routes with their releases.
+fn moves(rollout: &Rollout) -> String {
+    let routes = rollout.routes.iter();
+    let moves = routes.map(|one| format!("{}: {} → {}", one.route, one.from, one.to));
+    moves.collect::<Vec<_>>().join(", ")
+}
+
+/// The verdict by the requests of a route, with the name of one of several.
+fn judged(route: &RolloutRoute, is_named: bool) -> String {
+    let Some(verdict) = &route.verdict else {
+        return String::new();
+    };
+    let name = if is_named {
+        format!("{}, {}%: ", route.route, route.weight)
+    } else {
+        String::new()
+    };
+    let mut text = format!("  {name}{}\n", clean(&verdict.words));
+    for metric in &verdict.metrics {
+        let _ = writeln!(text, "    {}", clean(&metric.words));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_names_one_route_or_several() {
+        let start = |words: &str| {
+            let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+            let request = targets(&words)?;
+            let targets = request
+                .targets()
+                .map_err(|problems| problems[0].to_string())?;
+            let targets = targets.iter().map(|(route, to)| format!("{route} {to}"));
+            Ok::<_, String>(targets.collect::<Vec<_>>())
+        };
+        assert_eq!(start("chat green").unwrap(), ["chat green"]);
+        assert_eq!(start("chat=green").unwrap(), ["chat green"]);
+        assert_eq!(
+            start("chat=green tools=tools-2").unwrap(),
+            ["chat green", "tools tools-2"]
+        );
+        assert_eq!(
+            targets(&["chat".into(), "green".into()]).unwrap().routes,
+            []
+        );
+        for (words, mistake) in [
+            ("chat", "`chat` names no release"),
+            ("chat green tools", "`chat` names no release"),
+            ("chat=green tools", "`tools` names no release"),
+            ("chat=", "``: "),
+            ("chat=a=b", "`a=b`: "),
+            (
+                "chat=green chat=blue",
+                "routes[1]: route `chat` is there twice",
+            ),
+        ] {
+            let found = start(words).unwrap_err();
+            assert!(found.starts_with(mistake), "{words}: {found}");
+        }
+    }
 }

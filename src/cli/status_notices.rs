@@ -48,8 +48,8 @@ fn rollout(rollout: &RolloutStatus) -> String {
     format!(
         "rollout {} of {} to {}: {}, step {} of {}, {}%{verdict}{waiting}\n",
         clean(&rollout.id),
-        rollout.route,
-        rollout.to,
+        rollout.route_names(),
+        rollout.to_names(),
         state(rollout.state, rollout.paused_for),
         rollout.step + 1,
         rollout.steps,

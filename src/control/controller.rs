@@ -100,9 +100,10 @@ impl Controller {
         let reconciler = Reconciler::new(&settings, Arc::clone(&table), Arc::clone(&fleet));
         let reconciler = Arc::new(reconciler);
         let beside = log.history.beside();
-        let rollouts = RolloutRegistry::open(&beside, |record| {
-            let releases = (&record.to, &record.from);
-            Cells::of(&fleet, &record.route, releases).judge(record.machine.plan(), false)
+        let rollouts = RolloutRegistry::open(&beside, |record, track| {
+            let releases = (&track.to, &track.from);
+            let cells = Cells::of(&fleet, &track.route, releases);
+            cells.judge(record.machine.plan(), false, record.tracks.len())
         });
         let quarantine = Quarantine::open(&beside);
         let drills = DrillRegistry::open(&beside);

@@ -10,8 +10,8 @@ use super::{
     rollout_cells::Cells,
     rollout_evidence::{EvidenceReader, Looked},
     rollout_limits::Limits,
-    rollout_record::verdict,
     rollout_sessions::RolloutSessions,
+    rollout_verdict::verdict,
 };
 use crate::{
     analysis::{Finding, Judge, Names, Settings, Thresholds, Watch},

@@ -163,7 +163,7 @@ impl Controller {
         let route = route.clone();
         let rollouts = self.rollouts.running();
         let mut rollouts = rollouts.iter().map(|entry| entry.record());
-        if let Some(rollout) = rollouts.find(|rollout| rollout.route == route) {
+        if let Some(rollout) = rollouts.find(|rollout| rollout.tracks.has(&route)) {
             let id = rollout.id.clone();
             return Err(DrillError::Rollout { id, route });
         }
@@ -180,7 +180,7 @@ impl Controller {
     fn check_alone(&self) -> Result<(), DrillError> {
         if let Some(entry) = self.rollouts.running().first() {
             let rollout = entry.record();
-            let (id, route) = (rollout.id.clone(), rollout.route.clone());
+            let (id, route) = (rollout.id.clone(), rollout.tracks.first().route.clone());
             return Err(DrillError::Rollout { id, route });
         }
         match self.drills.changing_split() {

@@ -42,9 +42,9 @@ impl Controller {
     /// Owes the hooks of a rollout what has happened since the last time.
     pub(super) fn owe(&self, run: &mut RunningRollout) {
         let happened = run.record.machine.take_happened();
-        let hooks = self.hooks.set();
+        let (hooks, routes) = (self.hooks.set(), run.record.tracks.routes());
         for Happened { event, target } in happened {
-            let listening = hooks.listening(event, &run.record.route);
+            let listening = hooks.listening(event, &routes);
             let to: Vec<_> = listening.map(|hook| hook.name().clone()).collect();
             if to.is_empty() {
                 continue;
@@ -57,7 +57,7 @@ impl Controller {
                     at: now(),
                     next: target.map(|target| next_weight(&record.machine, target)),
                     gate: None,
-                    rollout: record.show(self.weight_of(record)),
+                    rollout: record.show(&self.weights_of(record)),
                 };
                 message.bounded()
             });

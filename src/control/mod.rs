@@ -16,7 +16,8 @@
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
-//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_record`,
+//!   `rollout_track`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
 //!   `drill_schedule`, `drill_registry`, `drill_record`
@@ -99,6 +100,8 @@ mod rollout_record;
 mod rollout_registry;
 mod rollout_return;
 mod rollout_sessions;
+mod rollout_track;
+mod rollout_verdict;
 mod rollouts;
 mod route_counts;
 mod route_index;

@@ -1,8 +1,13 @@
-//! The check of a start: the plan is valid, and the release can get requests of the route.
+//! The check of a start: the plan is valid, and on each route the release can get its requests.
 
 use std::time::Duration;
 
-use super::{ControlError, Controller, RolloutError, clock::now, rollout_record::Begin};
+use super::{
+    ControlError, Controller, RolloutError,
+    clock::now,
+    rollout_record::Begin,
+    rollout_track::{Track, Tracks},
+};
 use crate::{
     api::{PlanChoice, RolloutRequest},
     config::gate_problems,
@@ -25,22 +30,45 @@ impl Controller {
         let hooks = self.hooks.set();
         problems.extend(gate_problems(&plan, "plan", |gate| hooks.format(gate)));
         if !problems.is_empty() {
-            return Err(RolloutError::Plan(problems));
+            return Err(RolloutError::Invalid(problems));
         }
+        let targets = request.targets().map_err(RolloutError::Invalid)?;
+        // One live table for all routes: it is the base of the rollout.
         let live = self.table.load();
         let state = live.state();
-        let RolloutRequest {
-            route,
-            to,
-            message,
-            force,
-            plan: _,
-        } = request;
+        let is_train = targets.len() > 1;
+        let mut tracks = Vec::new();
+        for (route, to) in targets {
+            let asked = (&route, &to);
+            let track = self.track(&state, asked, plan.drill_max_age, request.force);
+            tracks.push(track.map_err(|error| error.on_route(&route, is_train))?);
+        }
+        Ok(Begin {
+            tracks: Tracks::of(tracks).ok_or(RolloutError::Invalid(Vec::new()))?,
+            base: live.revision(),
+            machine: Machine::new(plan),
+            plan_name,
+            author,
+            message: request.message,
+            is_forced: request.force,
+        })
+    }
+
+    /// Checks one route of a rollout.
+    fn track(
+        &self,
+        state: &TableState,
+        (route, to): (&RouteName, &ReleaseName),
+        drill_max_age: Option<HumanDuration>,
+        force: bool,
+    ) -> Result<Track, RolloutError> {
+        self.check_free_of_rollouts(route)?;
+        let route = route.clone();
         let spec = state
             .spec
             .route(&route)
-            .ok_or_else(|| unknown_route(&state, &route))?;
-        let to = versioned(&state, &to)?;
+            .ok_or_else(|| unknown_route(state, &route))?;
+        let to = versioned(state, to)?;
         if spec.split.get(&to.0).is_some_and(|weight| *weight > 0) {
             let release = to.0;
             return Err(RolloutError::HasWeight { release, route });
@@ -48,20 +76,21 @@ impl Controller {
         if !force && let Some(entry) = self.quarantine.find(&to.0, &to.1) {
             return Err(ControlError::Quarantined(Box::new(entry)).into());
         }
-        self.check_drills(&route, plan.drill_max_age)?;
+        self.check_drills(&route, drill_max_age)?;
         let from = stable_of(spec, &to.0).ok_or_else(|| RolloutError::NoStable(route.clone()))?;
-        Ok(Begin {
-            from: versioned(&state, &from)?,
-            original: spec.split.clone(),
-            base: live.revision(),
-            machine: Machine::new(plan),
-            route,
-            to,
-            plan_name,
-            author,
-            message,
-            is_forced: force,
-        })
+        let from = versioned(state, &from)?;
+        Ok(Track::new(route, from, to, spec.split.clone()))
+    }
+
+    fn check_free_of_rollouts(&self, route: &RouteName) -> Result<(), RolloutError> {
+        let running = self.rollouts.running();
+        let mut running = running.iter().map(|entry| entry.record());
+        running
+            .find(|record| record.tracks.has(route))
+            .map_or(Ok(()), |other| {
+                let (id, route) = (other.id.clone(), route.clone());
+                Err(RolloutError::Active { id, route })
+            })
     }
 
     /// Refuses a rollout while a drill has changed a split, and where the last drill that has passed is too old.

@@ -31,14 +31,17 @@ impl Cells {
 
     /// A judge without evidence, with the signals that can be looked at: slowness only where a threshold is given or the
     /// stable release has shown what is usual, and what users say only where answers carry stamps.
-    pub(super) fn judge(&self, plan: &PlanSpec, is_stamped: bool) -> Judge {
+    ///
+    /// It is one of those of so many routes.
+    pub(super) fn judge(&self, plan: &PlanSpec, is_stamped: bool, routes: usize) -> Judge {
         let limits = self.limits(plan);
         let mut watches = vec![Watch::Failures, Watch::BrokenStreams];
         watches.extend(limits.slow.map(Watch::Slow));
         watches.extend(limits.first_byte.map(Watch::FirstByteLate));
         watches.extend(is_stamped.then_some(Watch::NegativeFeedback));
         watches.extend(limits.client_errors.then_some(Watch::ClientErrors));
-        Judge::new(Settings::default(), watches).expect("the default settings are valid")
+        let settings = Settings::default().shared_by(routes);
+        Judge::new(settings, watches).expect("the default settings are valid")
     }
 
     /// Thresholds that are given, or learned from the stable release. First bytes that come when the responses end say
@@ -89,7 +92,7 @@ mod tests {
     }
 
     fn limits(cells: &Cells, json: &str) -> (Vec<f64>, Vec<f64>) {
-        let limits = Limits::of(&cells.judge(&plan(json), false));
+        let limits = Limits::of(&cells.judge(&plan(json), false, 1));
         let seconds = |thresholds: Option<Thresholds>| thresholds.map_or_else(Vec::new, Into::into);
         (seconds(limits.slow), seconds(limits.first_byte))
     }
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn client_errors_are_looked_at_if_asked_for_and_feedback_where_answers_are_stamped() {
         let cells = cells(1, 1);
-        let judge = |json, is_stamped| cells.judge(&plan(json), is_stamped);
+        let judge = |json, is_stamped| cells.judge(&plan(json), is_stamped, 1);
         let asked = judge(r#","client_errors":true"#, true);
         let not = judge("", false);
         for signal in [Signal::ClientErrors, Signal::NegativeFeedback] {

@@ -40,9 +40,17 @@ pub enum RolloutError {
         /// Age of the last drill that has passed, if there was one.
         age: Option<HumanDuration>,
     },
-    /// The plan is not valid.
-    #[error("the plan is not valid")]
-    Plan(Vec<Problem>),
+    /// The plan, or what the rollout is about, is not valid.
+    #[error("the rollout is not valid")]
+    Invalid(Vec<Problem>),
+    /// One route of several is in the way.
+    #[error("route `{route}`: {error}")]
+    OnRoute {
+        /// The route.
+        route: RouteName,
+        /// The error of a rollout of this route alone.
+        error: Box<RolloutError>,
+    },
     /// The release has requests of the route already.
     #[error("release `{release}` gets requests of route `{route}` already")]
     HasWeight {
@@ -60,9 +68,9 @@ pub enum RolloutError {
     /// The command is carried out, and is not on the disk.
     #[error("the command is carried out, but a restart may forget it: the disk did not take it")]
     NotSaved,
-    /// Others have changed the route since.
-    #[error("the route or a release of the rollout has been changed since")]
-    Changed,
+    /// Others have changed a route of it, or a release.
+    #[error("{0}")]
+    Changed(String),
     /// Too many run.
     #[error("too many rollouts are running")]
     TooMany,
@@ -77,6 +85,19 @@ pub enum RolloutError {
         /// Existing names.
         known: Vec<PlanName>,
     },
+}
+
+impl RolloutError {
+    /// The error with the route that it is about, where there are several and it does not name it.
+    pub(super) fn on_route(self, route: &RouteName, is_train: bool) -> Self {
+        match self {
+            Self::Control(_) if is_train => Self::OnRoute {
+                route: route.clone(),
+                error: Box::new(self),
+            },
+            error => error,
+        }
+    }
 }
 
 fn too_old(route: &RouteName, max_age: &HumanDuration, age: Option<&HumanDuration>) -> String {

@@ -68,7 +68,7 @@ impl Controller {
                 name: name.unwrap_or_default(),
                 ready: is_ready,
             }),
-            rollout: record.show(self.weight_of(record)),
+            rollout: record.show(&self.weights_of(record)),
         };
         message.bounded()
     }

@@ -8,14 +8,16 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Controller, metrics,
     rollout_evidence::{EvidenceReader, Looked},
-    rollout_orders::end_superseded,
+    rollout_orders::{end_superseded, weight_of},
     rollout_record::{RolloutRecord, pause},
-    rollout_registry::{RolloutEntry, RunningRollout},
+    rollout_registry::{RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
+    rollout_track::{Track, listed},
 };
 use crate::{
     analysis::{Finding, LEVELS, Obstacle},
-    rollout::{Action, Event, Observed},
+    model::{RouteName, TableState},
+    rollout::{Action, Event, Observed, PauseReason, RouteSeen},
     table::Ages,
 };
 
@@ -54,8 +56,8 @@ impl Controller {
         if run.record.machine.has_ended() {
             return;
         }
-        if self.is_changed_by_others(&run.record) {
-            end_superseded(run);
+        if let Some(changed) = self.changed_by_others(&run.record) {
+            end_superseded(run, &changed);
             self.owe(run);
             entry.show(&run.record);
             return;
@@ -84,38 +86,48 @@ impl Controller {
 
     /// Looks at the evidence, and tells the machine: its order.
     async fn judge(&self, run: &mut RunningRollout, elapsed: Duration) -> Option<Action> {
-        let reads = run.reader.as_ref().map(EvidenceReader::place);
         let place = run.record.machine.place();
-        if place.is_some() && reads != place {
+        let is_read =
+            |watch: &TrackWatch| watch.reader.as_ref().map(EvidenceReader::place) == place;
+        if place.is_some() && !run.watches.iter().all(is_read) {
             self.read_from_here(run);
         }
-        if let Some(reader) = &mut run.reader {
+        for reader in run
+            .watches
+            .iter_mut()
+            .filter_map(|watch| watch.reader.as_mut())
+        {
             reader.snapshot();
         }
         let looked = self.slow_in_flight(run).await;
+        let gate = self.gate_answer(run);
+        let routes = self.observe(run, elapsed, &looked);
         let seen = Observed {
-            gate: self.gate_answer(run),
-            ..self.observe(run, elapsed, &looked)
+            gate,
+            ..Observed::of_routes(elapsed, &routes)
         };
         let machine = &mut run.record.machine;
         let before = (machine.state(), machine.pause());
         let action = machine.on(Event::Observed(seen)).unwrap_or_default();
         let after = (machine.state(), machine.pause());
+        run.record.paused_by = paused_by(&run.record, &routes);
         if let (Some(reason), true) = (after.1, before != after) {
-            let verdict = run.record.verdict.as_ref();
-            let words = verdict.map_or("", |verdict| &verdict.words);
-            let what = format!("paused ({}): {words}", pause(reason).as_str());
-            run.record.note("switchback", what);
+            note_pause(&mut run.record, reason);
         }
         action
     }
 
-    /// The requests in flight that are slow. With a worker that does not answer, they are not known.
-    async fn slow_in_flight(&self, run: &RunningRollout) -> Looked {
-        let Some(reader) = &run.reader else {
+    /// The requests in flight that are slow, on each route. With a worker that does not answer, they are not known.
+    async fn slow_in_flight(&self, run: &RunningRollout) -> Vec<Looked> {
+        let tracks = run.record.tracks.iter().zip(&run.watches);
+        join_all(tracks.map(|(track, watch)| self.slow_on(track, watch))).await
+    }
+
+    async fn slow_on(&self, track: &Track, watch: &TrackWatch) -> Looked {
+        let Some(reader) = &watch.reader else {
             return Looked::default();
         };
-        let older = async |ages: Option<Ages>| self.older(&run.record, ages?).await;
+        let older = async |ages: Option<Ages>| self.older(track, ages?).await;
         let (in_flight, earlier) = (older(reader.ages()).await, reader.earlier_ages());
         let earlier = older(earlier).await.unwrap_or_default();
         Looked {
@@ -126,10 +138,10 @@ impl Controller {
     }
 
     /// The requests in flight on both releases that are older than each of the ages.
-    async fn older(&self, record: &RolloutRecord, ages: Ages) -> Option<[[u64; LEVELS]; 2]> {
-        let (board, route) = (self.table.work(), &record.route);
+    async fn older(&self, track: &Track, ages: Ages) -> Option<[[u64; LEVELS]; 2]> {
+        let (board, route) = (self.table.work(), &track.route);
         let roster = |(name, version): &(_, _)| self.fleet.roster(name, version);
-        let [canary, stable] = [&record.to, &record.from].map(roster);
+        let [canary, stable] = [&track.to, &track.from].map(roster);
         let (canary, stable) = tokio::join!(
             board.count_older(&canary, route, ages),
             board.count_older(&stable, route, ages)
@@ -137,49 +149,98 @@ impl Controller {
         Some([canary?, stable?])
     }
 
-    /// Gives the judge what was counted, and takes its finding.
-    fn observe(&self, run: &mut RunningRollout, elapsed: Duration, looked: &Looked) -> Observed {
-        let weights = self.weights(&run.record);
+    /// Gives the judges what was counted, and takes their findings.
+    fn observe(
+        &self,
+        run: &mut RunningRollout,
+        elapsed: Duration,
+        looked: &[Looked],
+    ) -> Vec<RouteSeen> {
+        let live = self.table.load().state();
+        let tracks = run.record.tracks.iter_mut().zip(&mut run.watches);
+        let tracks = tracks.zip(looked);
+        let seen = tracks.map(|((track, watch), looked)| {
+            let weights = weights(&live, track);
+            watch.look(elapsed, weights, looked);
+            let seen = watch.seen();
+            if seen.finding == Finding::Fine {
+                track.note_fine(weight_of(&live, track));
+            }
+            track.save_judge(&watch.judge);
+            seen
+        });
+        seen.collect()
+    }
+}
+
+impl TrackWatch {
+    /// Gives the judge what was counted since the last look.
+    fn look(&mut self, elapsed: Duration, weights: (u32, u32), looked: &Looked) {
         let looked = Looked {
-            first: run.sessions.as_mut().map(RolloutSessions::look),
+            first: self.sessions.as_mut().map(RolloutSessions::look),
             ..*looked
         };
-        if let Some(reader) = &mut run.reader
+        if let Some(reader) = &mut self.reader
             && let Some(evidence) = reader.look(elapsed, weights, &looked)
         {
-            run.judge.observe(&evidence);
-        }
-        let is_early = run.reader.as_ref().is_none_or(EvidenceReader::is_early);
-        let finding = match run.judge.finding() {
-            Finding::Fine if is_early => Finding::NotEnoughData,
-            finding => finding,
-        };
-        if finding == Finding::Fine {
-            run.record.note_fine(self.weight_of(&run.record));
-        }
-        run.record.save_judge(&run.judge);
-        let obstacle = run.judge.obstacle();
-        Observed {
-            elapsed,
-            finding,
-            has_traffic: run.reader.as_ref().is_some_and(EvidenceReader::has_traffic),
-            is_blocked: matches!(
-                obstacle,
-                Some(Obstacle::StableFails { .. } | Obstacle::ShareIsOff { .. })
-            ),
-            gate: None,
+            self.judge.observe(&evidence);
         }
     }
 
-    fn weights(&self, record: &RolloutRecord) -> (u32, u32) {
-        let state = self.table.load().state();
-        let route = state.spec.route(&record.route);
-        let weight = |name| {
-            route
-                .and_then(|route| route.split.get(name))
-                .copied()
-                .unwrap_or(0)
+    /// The finding, and what it was found on.
+    fn seen(&self) -> RouteSeen {
+        let is_early = self.reader.as_ref().is_none_or(EvidenceReader::is_early);
+        let finding = match self.judge.finding() {
+            Finding::Fine if is_early => Finding::NotEnoughData,
+            finding => finding,
         };
-        (weight(&record.to.0), weight(&record.from.0))
+        RouteSeen {
+            finding,
+            has_traffic: self
+                .reader
+                .as_ref()
+                .is_some_and(EvidenceReader::has_traffic),
+            is_blocked: matches!(
+                self.judge.obstacle(),
+                Some(Obstacle::StableFails { .. } | Obstacle::ShareIsOff { .. })
+            ),
+        }
     }
+}
+
+/// Weights of the two releases of a track in the live table.
+fn weights(live: &TableState, track: &Track) -> (u32, u32) {
+    let route = live.spec.route(&track.route);
+    let weight = |name| {
+        let split = route.map(|route| &route.split);
+        split
+            .and_then(|split| split.get(name))
+            .copied()
+            .unwrap_or(0)
+    };
+    (weight(&track.to.0), weight(&track.from.0))
+}
+
+/// The routes that a rollout is paused for.
+fn paused_by(record: &RolloutRecord, routes: &[RouteSeen]) -> Vec<RouteName> {
+    let Some(reason) = record.machine.pause() else {
+        return Vec::new();
+    };
+    let tracks = record.tracks.iter().zip(routes);
+    let by = tracks.filter(|(_, seen)| seen.is_paused_for(reason, routes));
+    by.map(|(track, _)| track.route.clone()).collect()
+}
+
+/// Adds a pause to the log: its reason, and in a train the routes that it is for.
+fn note_pause(record: &mut RolloutRecord, reason: PauseReason) {
+    let reason = pause(reason).as_str();
+    let by = listed(record.paused_by.iter().map(RouteName::as_str));
+    let routes = if record.tracks.are_train() && !by.is_empty() {
+        format!(", {by}")
+    } else {
+        String::new()
+    };
+    let words = record.tracks.verdict();
+    let words = words.map_or_else(String::new, |verdict| verdict.words);
+    record.note("switchback", format!("paused ({reason}{routes}): {words}"));
 }

@@ -10,14 +10,16 @@ use super::{
     rollout_evidence::EvidenceReader,
     rollout_limits::Limits,
     rollout_record::RolloutRecord,
-    rollout_registry::{RolloutEntry, RunningRollout},
+    rollout_registry::{RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
+    rollout_track::Track,
 };
 use crate::{
     api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{
-        Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, Weights,
+        Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, TableState,
+        Weights,
     },
     rollout::{Action, Event, Place, State, Target},
 };
@@ -33,8 +35,8 @@ impl Controller {
     ) -> Result<(), ControlError> {
         // Read before the look at others' changes: what comes after this revision refuses the order.
         let live = self.table.load().revision();
-        if self.is_changed_by_others(&run.record) {
-            end_superseded(run);
+        if let Some(changed) = self.changed_by_others(&run.record) {
+            end_superseded(run, &changed);
             entry.show(&run.record);
             return Ok(());
         }
@@ -97,7 +99,8 @@ impl Controller {
         let mut crowded = after.map_or_else(Vec::new, |after| {
             crowded(&self.fleet, &state.spec, &after.state.spec)
         });
-        crowded.retain(|crowded| crowded.release == record.to.0);
+        let canaries = record.tracks.canaries();
+        crowded.retain(|crowded| canaries.iter().any(|(name, _)| *name == crowded.release));
         if crowded.is_empty() {
             return Ok(());
         }
@@ -106,28 +109,29 @@ impl Controller {
 
     /// Begins to read the evidence of the place that has been reached.
     pub(super) fn read_from_here(&self, run: &mut RunningRollout) {
+        let place = run.record.machine.place();
+        let place = place.filter(|place| *place != Place::Start);
+        let steps = run.record.machine.plan().last() + 1;
+        for (track, watch) in run.record.tracks.iter().zip(&mut run.watches) {
+            self.read_track(track, watch, place.map(|place| (place, steps)));
+        }
+    }
+
+    fn read_track(&self, track: &Track, watch: &mut TrackWatch, place: Option<(Place, u32)>) {
         let live = self.table.load();
         let state = live.state();
-        let record = &run.record;
-        let (route, place) = (state.spec.route(&record.route), record.machine.place());
-        let place = place.filter(|place| *place != Place::Start);
-        let (Some(route), Some(place)) = (route, place) else {
-            run.reader = None;
+        let (Some(route), Some(place)) = (state.spec.route(&track.route), place) else {
+            watch.reader = None;
             return;
         };
-        let cells = self.cells_of(record);
-        let steps = record.machine.plan().last() + 1;
-        let limits = Limits::of(&run.judge);
-        if run.sessions.is_none() {
-            run.sessions = RolloutSessions::of(&cells, route, &limits);
+        let cells = self.cells_of(track);
+        let limits = Limits::of(&watch.judge);
+        if watch.sessions.is_none() {
+            watch.sessions = RolloutSessions::of(&cells, route, &limits);
         }
-        run.reader = Some(EvidenceReader::new(
-            cells,
-            route,
-            (place, steps),
-            limits,
-            live.revision(),
-        ));
+        let revision = live.revision();
+        let reader = EvidenceReader::new(cells, route, place, limits, revision);
+        watch.reader = Some(reader);
     }
 
     /// True if the answers of a route carry stamps, so that users can say what they think of them.
@@ -137,29 +141,32 @@ impl Controller {
         route.is_some_and(|route| route.is_stamped())
     }
 
-    pub(super) fn cells_of(&self, record: &RolloutRecord) -> Cells {
-        Cells::of(&self.fleet, &record.route, (&record.to, &record.from))
+    pub(super) fn cells_of(&self, track: &Track) -> Cells {
+        Cells::of(&self.fleet, &track.route, (&track.to, &track.from))
     }
 
     fn check_quarantine(&self, record: &RolloutRecord) -> Result<(), ControlError> {
-        let (release, version) = &record.to;
-        match self.quarantine.find(release, version) {
+        let canaries = record.tracks.canaries().into_iter();
+        let mut kept = canaries.filter_map(|(name, version)| self.quarantine.find(name, version));
+        match kept.next() {
             Some(entry) if !record.is_forced => Err(ControlError::Quarantined(Box::new(entry))),
             _ => Ok(()),
         }
     }
 
     async fn quarantine_rolled_back(&self, record: &RolloutRecord) {
-        let (release, version) = record.to.clone();
         let why = why_back(record);
         let why = why.unwrap_or_else(|| "rolled back by hand".to_owned());
-        self.quarantine.put(QuarantinedRelease {
-            release,
-            version,
-            reason: format!("rollout on `{}`: {why}", record.route),
-            by: record.name(),
-            since: now(),
-        });
+        let reason = format!("rollout on {}: {why}", record.tracks.route_names());
+        for (release, version) in record.tracks.canaries() {
+            self.quarantine.put(QuarantinedRelease {
+                release: release.clone(),
+                version: version.clone(),
+                reason: reason.clone(),
+                by: record.name(),
+                since: now(),
+            });
+        }
         self.quarantine.save(self.settings.durable_within).await;
     }
 
@@ -171,70 +178,91 @@ impl Controller {
         Err(not_written())
     }
 
-    /// True if somebody else has changed the route, or a release of the rollout, since it began.
-    pub(super) fn is_changed_by_others(&self, record: &RolloutRecord) -> bool {
-        let state = self.table.load().state();
-        if state.spec.place(&record.route).is_none() {
-            return true;
-        }
-        let is_same = |(name, version): &(ReleaseName, _)| {
-            state
-                .spec
-                .release(name)
-                .is_some_and(|spec| spec.version == *version)
-        };
-        if !is_same(&record.from) || !is_same(&record.to) {
-            return true;
-        }
-        let index = self.log.index();
-        let changed = index.route_changed(&record.route);
-        let Some(changed) = changed.filter(|changed| *changed > record.base) else {
-            return false;
-        };
-        // A change that is not known any more was hardly its own.
-        index.get(changed).is_none_or(|made| {
-            let author = &made.record.author;
-            author.actor != Actor::System || author.name != record.name()
-        })
+    /// The change by others, in words, that ends a rollout: of one of its routes, or of a release of it.
+    pub(super) fn changed_by_others(&self, record: &RolloutRecord) -> Option<String> {
+        let mut tracks = record.tracks.iter();
+        tracks.find_map(|track| self.changed_on_track(record, track))
     }
 
-    /// Percents of the route that the release of a rollout has.
-    pub(super) fn weight_of(&self, record: &RolloutRecord) -> Percent {
+    fn changed_on_track(&self, record: &RolloutRecord, track: &Track) -> Option<String> {
         let state = self.table.load().state();
-        let route = state.spec.route(&record.route);
-        route.map_or(Percent::NONE, |route| percent_of(route, &record.to.0))
+        let route = &track.route;
+        if state.spec.place(route).is_none() {
+            return Some(format!("route `{route}` was removed"));
+        }
+        let is_same = |(name, version): &(ReleaseName, _)| {
+            let release = state.spec.release(name);
+            release.is_some_and(|spec| spec.version == *version)
+        };
+        let mut releases = [&track.from, &track.to].into_iter();
+        if let Some((name, _)) = releases.find(|release| !is_same(release)) {
+            return Some(format!(
+                "release `{name}` of route `{route}` has another version now, or was removed"
+            ));
+        }
+        let index = self.log.index();
+        let changed = index.route_changed(route)?;
+        // A change that is not known any more was hardly its own.
+        let is_own = index.get(changed).is_some_and(|made| {
+            let author = &made.record.author;
+            author.actor == Actor::System && author.name == record.name()
+        });
+        (changed > record.base && !is_own)
+            .then(|| format!("route `{route}` was changed by others, in revision {changed}"))
+    }
+
+    /// Percents of its routes that the releases of a rollout have, in the order of its tracks.
+    pub(super) fn weights_of(&self, record: &RolloutRecord) -> Vec<Percent> {
+        let live = self.table.load().state();
+        let tracks = record.tracks.iter();
+        tracks.map(|track| weight_of(&live, track)).collect()
     }
 }
 
-/// The change that gives the release of a rollout the weight of a target, and its description.
+/// Percents of its route that the release of a track has.
+pub(super) fn weight_of(live: &TableState, track: &Track) -> Percent {
+    let route = live.spec.route(&track.route);
+    route.map_or(Percent::NONE, |route| percent_of(route, &track.to.0))
+}
+
+/// The change that gives the releases of a rollout the weight of a target, all of them in one, and its description.
 fn change_to(record: &RolloutRecord, target: Target) -> (Change, String) {
     let percent = record.machine.weight(target);
-    let (route, to) = (record.route.clone(), record.to.0.clone());
-    match target {
-        Target::Step(step) => (
-            Change::SetPercents {
+    let change = |track: &Track| {
+        let (route, to) = (track.route.clone(), track.to.0.clone());
+        match target {
+            Target::Step(_) => Change::SetPercents {
                 route,
                 percents: Percents::from([(to, percent)]),
             },
-            format!("step {}: {percent} percent", step + 1),
-        ),
-        Target::Whole => (
-            Change::Promote {
+            Target::Whole => Change::Promote {
                 route,
                 to: Some(to),
             },
-            "everything".to_owned(),
-        ),
-    }
+        }
+    };
+    let what = match target {
+        Target::Step(step) => format!("step {}: {percent} percent", step + 1),
+        Target::Whole => "everything".to_owned(),
+    };
+    (
+        Change::joined(record.tracks.iter().map(change).collect()),
+        what,
+    )
 }
 
-/// Ends a rollout whose route, or a release of it, was changed by others: it stays as it is.
-pub(super) fn end_superseded(run: &mut RunningRollout) {
+/// Ends a rollout of which others have changed a route or a release: all of its routes stay as they are.
+pub(super) fn end_superseded(run: &mut RunningRollout, changed: &str) {
     let _never_refused = run.record.machine.on(Event::Changed);
     run.record.waiting_for = None;
     end(run);
-    let what = "superseded: the route, or a release of the rollout, was changed by others";
-    run.record.note("switchback", what.to_owned());
+    let rest = if run.record.tracks.are_train() {
+        "; all routes of the rollout stay as they are"
+    } else {
+        ""
+    };
+    let what = format!("superseded: {changed}{rest}");
+    run.record.note("switchback", what);
 }
 
 /// The error where the state of a rollout cannot be written.
@@ -245,18 +273,20 @@ pub(super) fn not_written() -> ControlError {
 
 /// The reason for which a rollout goes back by itself.
 pub(super) fn why_back(record: &RolloutRecord) -> Option<String> {
-    let verdict = record.verdict.as_ref();
+    let verdict = record.tracks.verdict();
     let worse = verdict.filter(|verdict| verdict.overall == RolloutFinding::Worse);
-    let worse = worse.map(|verdict| verdict.words.clone());
+    let worse = worse.map(|verdict| verdict.words);
     worse.or_else(|| record.gate_that_took_back())
 }
 
 fn end(run: &mut RunningRollout) {
     run.record.ended_at = Some(now());
     if run.record.machine.state() == State::Succeeded {
-        run.record.conclude();
+        run.record.tracks.iter_mut().for_each(Track::conclude);
     }
-    (run.reader, run.sessions) = (None, None);
+    for watch in &mut run.watches {
+        (watch.reader, watch.sessions) = (None, None);
+    }
     run.gate = GateAsking::default();
     metrics::count_rollout_end(run.record.machine.state());
 }

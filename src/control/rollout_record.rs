@@ -1,19 +1,13 @@
 //! Record of a rollout: everything that is saved of it, and how it is shown.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::{clock::now, hook_outbox::HookOutbox};
+use super::{clock::now, hook_outbox::HookOutbox, rollout_track::Tracks};
 use crate::{
-    analysis::{Finding, Judge, Names, Obstacle, Rate, Verdict},
     api::{
-        Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutMetric, RolloutPause,
-        RolloutRate, RolloutState, RolloutStatus, RolloutVerdict, Timestamp,
+        Rollout, RolloutEntry, RolloutGate, RolloutPause, RolloutState, RolloutStatus, Timestamp,
     },
-    model::{
-        Actor, Author, HookName, HumanDuration, Percent, PlanName, ReleaseName, Revision,
-        RouteName, Version, Weights,
-    },
+    model::{Actor, Author, HookName, HumanDuration, Percent, PlanName, Revision, RouteName},
     rollout::{End, Machine, PauseReason, State},
 };
 
@@ -24,16 +18,11 @@ const MOST_ENTRIES: usize = 100;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RolloutRecord {
     pub(super) id: String,
-    pub(super) route: RouteName,
-    pub(super) from: (ReleaseName, Version),
-    pub(super) to: (ReleaseName, Version),
+    #[serde(flatten)]
+    pub(super) tracks: Tracks,
     pub(super) machine: Machine,
-    /// The judge, in its own form.
-    judge: String,
     /// The revision that was live before it.
     pub(super) base: Revision,
-    /// The split before it.
-    pub(super) original: Weights,
     pub(super) plan_name: Option<PlanName>,
     pub(super) started_at: Timestamp,
     pub(super) ended_at: Option<Timestamp>,
@@ -42,10 +31,9 @@ pub(super) struct RolloutRecord {
     /// True if it goes on although its release is in quarantine.
     #[serde(default)]
     pub(super) is_forced: bool,
-    pub(super) verdict: Option<RolloutVerdict>,
-    /// Percents of the route with which the release was shown to be fine, the last time.
-    #[serde(default)]
-    fine_at: Option<Percent>,
+    /// Routes that it is paused for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) paused_by: Vec<RouteName>,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
     /// Messages that hooks are owed.
@@ -68,11 +56,8 @@ pub(super) struct GateRecord {
 /// Parts of a new rollout.
 #[derive(Debug)]
 pub(super) struct Begin {
-    pub(super) route: RouteName,
-    pub(super) from: (ReleaseName, Version),
-    pub(super) to: (ReleaseName, Version),
+    pub(super) tracks: Tracks,
     pub(super) base: Revision,
-    pub(super) original: Weights,
     pub(super) machine: Machine,
     pub(super) plan_name: Option<PlanName>,
     pub(super) author: String,
@@ -84,21 +69,16 @@ impl RolloutRecord {
     pub(super) fn new(id: String, begin: Begin) -> Self {
         Self {
             id,
-            route: begin.route,
-            from: begin.from,
-            to: begin.to,
+            tracks: begin.tracks,
             machine: begin.machine,
-            judge: String::new(),
             base: begin.base,
-            original: begin.original,
             plan_name: begin.plan_name,
             started_at: now(),
             ended_at: None,
             author: begin.author,
             message: begin.message,
             is_forced: begin.is_forced,
-            verdict: None,
-            fine_at: None,
+            paused_by: Vec::new(),
             waiting_for: None,
             log: Vec::new(),
             outbox: HookOutbox::default(),
@@ -140,14 +120,19 @@ impl RolloutRecord {
         } else {
             "is taken back"
         };
-        format!("rollout {} of `{}` {what}", self.id, self.to.0)
+        format!(
+            "rollout {} of {} {what}",
+            self.id,
+            self.tracks.canary_names()
+        )
     }
 
     /// Adds an entry to its log and to the audit log.
     pub(super) fn note(&mut self, by: &str, what: String) {
         tracing::info!(
             target: "audit",
-            rollout = self.id, route = %self.route, release = %self.to.0, name = by, what, "rollout"
+            rollout = self.id, route = self.tracks.audit_routes(), release = self.tracks.audit_releases(), name = by, what,
+            "rollout"
         );
         if self.log.len() == MOST_ENTRIES {
             self.log.remove(0);
@@ -179,72 +164,32 @@ impl RolloutRecord {
         (gate.decision == "rollback").then(|| format!("taken back by gate {}: {reason}", gate.hook))
     }
 
-    /// The judge that was saved. One that cannot be read, by another version of the program perhaps, is given up with an
-    /// error in the log: a new one knows nothing, and so is cautious.
-    pub(super) fn saved_judge(&self) -> Option<Judge> {
-        let id = &self.id;
-        let bytes = STANDARD_NO_PAD.decode(&self.judge);
-        let bytes = bytes.map_err(|error| tracing::error!(rollout = id, %error, "its evidence cannot be read; it begins anew"));
-        let judge = postcard::from_bytes(&bytes.ok()?);
-        judge
-            .map_err(|error| tracing::error!(rollout = id, %error, "its evidence cannot be read; it begins anew"))
-            .ok()
-    }
-
-    /// Takes over the state of the judge, and its verdict.
-    pub(super) fn save_judge(&mut self, judge: &Judge) {
-        match postcard::to_extend(judge, Vec::new()) {
-            Ok(bytes) => self.judge = STANDARD_NO_PAD.encode(bytes),
-            Err(error) => {
-                tracing::error!(rollout = self.id, %error, "its evidence cannot be saved");
-            }
-        }
-        let names = Names {
-            canary: self.to.0.as_str(),
-            stable: self.from.0.as_str(),
-        };
-        let found = judge.verdict(names);
-        let is_nearly_all = matches!(found.obstacle, Some(Obstacle::ShareTooLarge { .. }));
-        let mut shown = verdict(found);
-        if let (Some(percent), true) = (self.fine_at, is_nearly_all) {
-            shown.words = format!("fine with {percent} percent; {}", shown.words);
-        }
-        self.verdict = Some(shown);
-    }
-
-    /// Takes note that the release is fine with so much of the route.
-    pub(super) const fn note_fine(&mut self, percent: Percent) {
-        self.fine_at = Some(percent);
-    }
-
-    /// The verdict on a release that has got everything: with nothing beside it there is no more to come.
-    pub(super) fn conclude(&mut self) {
-        let (Some(verdict), Some(percent)) = (&mut self.verdict, self.fine_at) else {
-            return;
-        };
-        if verdict.overall != RolloutFinding::Worse {
-            verdict.overall = RolloutFinding::Fine;
-            verdict.words = format!(
-                "fine: {} was not worse than {} by any signal with {percent} percent, and was not shown to be worse after that",
-                self.to.0, self.from.0
-            );
+    /// Routes that it is paused for, if the pause is because of some.
+    fn paused_by(&self) -> Vec<RouteName> {
+        match self.machine.pause() {
+            Some(PauseReason::NoTraffic | PauseReason::Inconclusive) => self.paused_by.clone(),
+            _ => Vec::new(),
         }
     }
 
-    /// The rollout, as it is shown; `weight` is what its release has by the live table.
-    pub(super) fn show(&self, weight: Percent) -> Rollout {
+    /// The rollout, as it is shown; the weights are what its releases have by the live table, in the order of its tracks.
+    pub(super) fn show(&self, weights: &[Percent]) -> Rollout {
         let held = self.machine.held();
+        let tracks = self.tracks.iter().zip(weights);
+        let first = self.tracks.first();
         Rollout {
             id: self.id.clone(),
-            route: self.route.clone(),
-            from: self.from.0.clone(),
-            from_version: self.from.1.clone(),
-            to: self.to.0.clone(),
-            to_version: self.to.1.clone(),
+            route: first.route.clone(),
+            from: first.from.0.clone(),
+            from_version: first.from.1.clone(),
+            to: first.to.0.clone(),
+            to_version: first.to.1.clone(),
+            routes: tracks.map(|(track, weight)| track.show(*weight)).collect(),
             state: state(self.machine.state()),
             paused_for: self.machine.pause().map(pause),
+            paused_by: self.paused_by(),
             step: self.machine.step(),
-            weight,
+            weight: weights.first().copied().unwrap_or(Percent::NONE),
             held: HumanDuration::seconds(held.as_secs()),
             plan: self.machine.plan().clone(),
             plan_name: self.plan_name.clone(),
@@ -253,7 +198,7 @@ impl RolloutRecord {
             ended_at: self.ended_at,
             author: self.author.clone(),
             message: self.message.clone(),
-            verdict: self.verdict.clone(),
+            verdict: self.tracks.verdict(),
             gate: self.gate.as_ref().map(gate),
             verification: None,
             waiting_for: self.waits_for(),
@@ -264,18 +209,24 @@ impl RolloutRecord {
 
 impl RolloutRecord {
     /// The rollout in brief.
-    pub(super) fn status(&self, weight: Percent) -> RolloutStatus {
+    pub(super) fn status(&self, weights: &[Percent]) -> RolloutStatus {
+        let tracks = self.tracks.iter().zip(weights);
+        let first = self.tracks.first();
         RolloutStatus {
             id: self.id.clone(),
-            route: self.route.clone(),
-            from: self.from.0.clone(),
-            to: self.to.0.clone(),
+            route: first.route.clone(),
+            from: first.from.0.clone(),
+            to: first.to.0.clone(),
+            routes: tracks
+                .map(|(track, weight)| track.status(*weight))
+                .collect(),
             state: state(self.machine.state()),
             paused_for: self.machine.pause().map(pause),
+            paused_by: self.paused_by(),
             step: self.machine.step(),
             steps: self.machine.plan().last() + 1,
-            weight,
-            verdict: self.verdict.as_ref().map(|verdict| verdict.words.clone()),
+            weight: weights.first().copied().unwrap_or(Percent::NONE),
+            verdict: self.tracks.verdict().map(|verdict| verdict.words),
             waiting_for: self.waits_for(),
         }
     }
@@ -319,43 +270,5 @@ fn gate(record: &GateRecord) -> RolloutGate {
         decision: record.decision.clone(),
         reason: record.reason.clone(),
         at: record.at,
-    }
-}
-
-const fn finding(finding: Finding) -> RolloutFinding {
-    match finding {
-        Finding::Worse => RolloutFinding::Worse,
-        Finding::Fine => RolloutFinding::Fine,
-        Finding::NotEnoughData => RolloutFinding::NotEnoughData,
-        Finding::Unmeasurable => RolloutFinding::Unmeasurable,
-    }
-}
-
-const fn rate(rate: Rate) -> RolloutRate {
-    RolloutRate {
-        bad: rate.bad,
-        units: rate.units,
-        distinct: rate.distinct,
-    }
-}
-
-pub(super) fn verdict(verdict: Verdict) -> RolloutVerdict {
-    let metrics = verdict.metrics.into_iter().map(|metric| RolloutMetric {
-        name: metric.name.as_str().to_owned(),
-        verdict: finding(metric.verdict),
-        e: metric.e.min(f64::MAX),
-        fine_e: metric.fine_e.min(f64::MAX),
-        fine_bound: metric.fine_bound,
-        threshold_seconds: metric.threshold_seconds,
-        canary: rate(metric.canary),
-        stable: rate(metric.stable),
-        words: metric.words,
-    });
-    RolloutVerdict {
-        overall: finding(verdict.overall),
-        e: verdict.e.min(f64::MAX),
-        bound: verdict.bound,
-        metrics: metrics.collect(),
-        words: verdict.words,
     }
 }

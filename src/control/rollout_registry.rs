@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::{
     gate_question::GateAsking, rollout_evidence::EvidenceReader, rollout_record::RolloutRecord,
-    rollout_sessions::RolloutSessions, saved_file::SavedFile,
+    rollout_sessions::RolloutSessions, rollout_track::Track, saved_file::SavedFile,
 };
 use crate::{
     analysis::Judge,
@@ -49,29 +49,41 @@ pub(super) struct RolloutEntry {
 #[derive(Debug)]
 pub(super) struct RunningRollout {
     pub(super) record: RolloutRecord,
-    pub(super) judge: Judge,
-    pub(super) reader: Option<EvidenceReader>,
-    /// On a route with sessions, while it runs.
-    pub(super) sessions: Option<RolloutSessions>,
+    /// One for each of its tracks, in their order.
+    pub(super) watches: Vec<TrackWatch>,
     pub(super) looked_at: Instant,
     pub(super) gate: GateAsking,
 }
 
+/// Judge of a track, and what gives it the evidence.
+#[derive(Debug)]
+pub(super) struct TrackWatch {
+    pub(super) judge: Judge,
+    /// While the rollout runs.
+    pub(super) reader: Option<EvidenceReader>,
+    /// On a route with sessions, while the rollout runs.
+    pub(super) sessions: Option<RolloutSessions>,
+}
+
 impl RolloutRegistry {
     /// The rollouts that were saved in the folder of the history. `judge` makes one where none was saved.
-    pub(super) fn open(files: &Arc<BesideFiles>, judge: impl Fn(&RolloutRecord) -> Judge) -> Self {
+    pub(super) fn open(
+        files: &Arc<BesideFiles>,
+        judge: impl Fn(&RolloutRecord, &Track) -> Judge,
+    ) -> Self {
         let file = SavedFile::new(files, FILE);
         let saved: Vec<RolloutRecord> = file.read();
         let entries = saved.into_iter().map(|record| {
-            let saved = record.saved_judge();
-            let judge = saved.map_or_else(
-                || judge(&record),
-                |mut judge| {
+            let tracks = record.tracks.iter();
+            let judges = tracks.map(|track| match track.saved_judge() {
+                Some(mut judge) => {
                     judge.resume();
                     judge
-                },
-            );
-            Arc::new(RolloutEntry::new(record, judge))
+                }
+                None => judge(&record, track),
+            });
+            let judges = judges.collect();
+            Arc::new(RolloutEntry::new(record, judges))
         });
         Self {
             entries: Mutex::new(entries.collect()),
@@ -138,14 +150,18 @@ impl RolloutRegistry {
 }
 
 impl RolloutEntry {
-    pub(super) fn new(record: RolloutRecord, judge: Judge) -> Self {
+    /// A rollout with the judges of its tracks.
+    pub(super) fn new(record: RolloutRecord, judges: Vec<Judge>) -> Self {
+        let watch = |judge| TrackWatch {
+            judge,
+            reader: None,
+            sessions: None,
+        };
         Self {
             shown: Mutex::new(Arc::new(record.clone())),
             running: tokio::sync::Mutex::new(RunningRollout {
                 record,
-                judge,
-                reader: None,
-                sessions: None,
+                watches: judges.into_iter().map(watch).collect(),
                 looked_at: Instant::now(),
                 gate: GateAsking::default(),
             }),

@@ -7,15 +7,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Controller, RolloutError, StatusPart,
+    ControlError, Controller, RolloutError, StatusPart,
     clock::now_ms,
     rollout_orders::{end_superseded, not_written},
     rollout_record::RolloutRecord,
     rollout_registry::{MOST_RUNNING, RolloutEntry},
+    rollout_track::{Track, Tracks},
 };
 use crate::{
     api::{Rollout, RolloutRequest, RolloutStatus},
-    model::{PlanName, PlanSpec},
+    model::{PlanName, PlanSpec, ReleaseName},
     rollout::{Action, Command, Event},
 };
 
@@ -25,7 +26,7 @@ impl Controller {
     /// Not to be cancelled: it ends by itself, within bounded time.
     ///
     /// # Errors
-    /// When the plan is not valid, the release cannot get requests, or another rollout runs on the route. Nothing has
+    /// When the plan is not valid, the releases cannot get requests, or another rollout runs on one of the routes. Nothing has
     /// changed then.
     pub async fn start_rollout(
         &self,
@@ -33,26 +34,24 @@ impl Controller {
         author: String,
     ) -> Result<Rollout, RolloutError> {
         let _one_at_a_time = self.rollouts.starting.lock().await;
-        let running = self.rollouts.running();
-        if running.len() >= MOST_RUNNING {
+        if self.rollouts.running().len() >= MOST_RUNNING {
             return Err(RolloutError::TooMany);
-        }
-        let mut running = running.iter().map(|entry| entry.record());
-        if let Some(other) = running.find(|record| record.route == request.route) {
-            let (id, route) = (other.id.clone(), request.route);
-            return Err(RolloutError::Active { id, route });
         }
         let begin = self.begin(request, author)?;
         let mut record = RolloutRecord::new(self.new_id(), begin);
-        let is_stamped = self.is_stamped(&record.route);
-        let judge = self
-            .cells_of(&record)
-            .judge(record.machine.plan(), is_stamped);
+        let (plan, routes) = (record.machine.plan(), record.tracks.len());
+        let judge = |track: &Track| {
+            let is_stamped = self.is_stamped(&track.route);
+            self.cells_of(track).judge(plan, is_stamped, routes)
+        };
+        let judges: Vec<_> = record.tracks.iter().map(judge).collect();
         let action = record.machine.on(Event::Start)?;
-        record.save_judge(&judge);
+        for (track, judge) in record.tracks.iter_mut().zip(&judges) {
+            track.save_judge(judge);
+        }
         let by = record.author.clone();
         record.note(&by, "started".to_owned());
-        let entry = Arc::new(RolloutEntry::new(record, judge));
+        let entry = Arc::new(RolloutEntry::new(record, judges));
         self.first_step(&entry, action).await?;
         // The order was saved; without what came of it, a restart orders the same again.
         self.rollouts.save(self.settings.durable_within).await;
@@ -90,7 +89,7 @@ impl Controller {
             self.rollouts.remove(entry);
             // Logged if it fails; then a restart would look at what is live, and go on from there.
             self.rollouts.save(self.settings.durable_within).await;
-            return Err(error.into());
+            return Err(on_route_of(&run.record.tracks, error));
         }
         self.owe(&mut run);
         entry.show(&run.record);
@@ -119,12 +118,12 @@ impl Controller {
         let running = self.rollouts.running();
         let records = running.iter().rev().map(|entry| entry.record());
         let is_asked = |record: &Arc<RolloutRecord>| match part {
-            StatusPart::Route(route) => record.route == *route,
+            StatusPart::Route(route) => record.tracks.has(route),
             _ => true,
         };
         let asked = records.filter(is_asked);
         asked
-            .map(|record| record.status(self.weight_of(&record)))
+            .map(|record| record.status(&self.weights_of(&record)))
             .collect()
     }
 
@@ -141,7 +140,8 @@ impl Controller {
         let by_id = all.iter().find(|entry| entry.record().id == text);
         let found = by_id.or_else(|| {
             let mut latest = all.iter().rev();
-            latest.find(|entry| entry.record().route.as_str() == text)
+            let is_on = |track: &Track| track.route.as_str() == text;
+            latest.find(|entry| entry.record().tracks.iter().any(is_on))
         });
         found
             .cloned()
@@ -151,7 +151,7 @@ impl Controller {
     fn show(&self, record: &RolloutRecord) -> Rollout {
         Rollout {
             verification: self.verification_by(&record.name()),
-            ..record.show(self.weight_of(record))
+            ..record.show(&self.weights_of(record))
         }
     }
 
@@ -170,14 +170,13 @@ impl Controller {
     ) -> Result<Rollout, RolloutError> {
         let entry = self.find_rollout(text)?;
         let mut run = entry.running.lock().await;
-        let is_changed = self.is_changed_by_others(&run.record);
-        if is_changed && !run.record.machine.has_ended() {
-            end_superseded(&mut run);
-            self.owe(&mut run);
-            entry.show(&run.record);
-        }
-        if is_changed {
-            return Err(RolloutError::Changed);
+        if let Some(changed) = self.changed_by_others(&run.record) {
+            if !run.record.machine.has_ended() {
+                end_superseded(&mut run, &changed);
+                self.owe(&mut run);
+                entry.show(&run.record);
+            }
+            return Err(RolloutError::Changed(changed));
         }
         let before = run.record.machine.clone();
         let action = run.record.machine.on(Event::Command(command))?;
@@ -218,5 +217,23 @@ impl Controller {
     /// Replaces the named plans. Rollouts that run keep the plan that they began with.
     pub fn set_plans(&self, plans: BTreeMap<PlanName, PlanSpec>) {
         self.rollouts.set_plans(plans);
+    }
+}
+
+/// The error of the first step, with the route whose release it is about.
+fn on_route_of(tracks: &Tracks, error: ControlError) -> RolloutError {
+    let releases: Vec<&ReleaseName> = match &error {
+        ControlError::NoRoom(crowded) => crowded.iter().map(|one| &one.release).collect(),
+        ControlError::NotReady { releases, .. } => releases.iter().collect(),
+        ControlError::Quarantined(entry) => vec![&entry.release],
+        _ => Vec::new(),
+    };
+    let mut about = tracks.iter();
+    let about = about.find(|track| releases.contains(&&track.to.0));
+    let route = about.map(|track| track.route.clone());
+    let error = RolloutError::from(error);
+    match route {
+        Some(route) => error.on_route(&route, tracks.are_train()),
+        None => error,
     }
 }

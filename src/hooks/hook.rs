@@ -84,14 +84,15 @@ impl HookSet {
         self.get(name).map(|hook| hook.spec.format)
     }
 
-    /// The hooks that are told an event of a route's rollouts.
+    /// The hooks that are told an event of a rollout of these routes: those for one of them at least.
     pub fn listening<'a>(
         &'a self,
         event: HookEvent,
-        route: &'a RouteName,
+        routes: &'a [RouteName],
     ) -> impl Iterator<Item = &'a Arc<Hook>> {
+        let is_for = move |hook: &Hook| routes.iter().any(|route| hook.is_for(route));
         let hooks = self.0.values();
-        hooks.filter(move |hook| hook.spec.events.contains(&event) && hook.is_for(route))
+        hooks.filter(move |hook| hook.spec.events.contains(&event) && is_for(hook))
     }
 }
 

@@ -37,7 +37,7 @@ struct CloudEvent<'a> {
     source: String,
     #[serde(rename = "type")]
     kind: String,
-    subject: &'a str,
+    subject: String,
     time: Timestamp,
     datacontenttype: &'static str,
     data: Data<'a>,
@@ -98,7 +98,7 @@ fn cloud_event<'a>(message: &'a HookMessage, data: Data<'a>) -> CloudEvent<'a> {
         id: &message.id,
         source: format!("/v1/rollouts/{}", message.rollout.id),
         kind: format!("switchback.{}", message.kind()),
-        subject: message.rollout.route.as_str(),
+        subject: message.rollout.route_names(),
         time: message.at,
         datacontenttype: "application/json",
         data,
@@ -171,6 +171,24 @@ pub(super) mod tests {
         // Names of attributes are lower-case letters and digits.
         let plain = |name: &String| name.bytes().all(|b| b.is_ascii_lowercase());
         assert!(found.as_object().unwrap().keys().all(plain));
+    }
+
+    /// The message, of a train of two routes.
+    pub(crate) fn of_train(event: HookEvent) -> HookMessage {
+        let mut message = message(event);
+        let route = |route: &str, to: &str| {
+            let route = json!({ "route": route, "from": "blue", "from_version": "1", "to": to, "to_version": "2", "weight": 5 });
+            serde_json::from_value(route).unwrap()
+        };
+        message.rollout.routes = vec![route("chat", "green"), route("tools", "red")];
+        message
+    }
+
+    #[test]
+    fn a_message_of_a_train_names_every_route() {
+        let found = rendered(&of_train(HookEvent::Finished), HookFormat::Cloudevents);
+        assert_eq!(found["subject"], "chat, tools");
+        assert_eq!(found["data"]["rollout"]["routes"][1]["to"], "red");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::message::HookMessage;
-use crate::{api::RolloutState, model::HookEvent};
+use crate::{
+    api::{Rollout, RolloutState},
+    model::HookEvent,
+};
 
 /// Longest text of a block, in characters; Slack takes 3,000.
 const LONGEST: usize = 2_900;
@@ -17,17 +20,34 @@ pub(super) fn message(message: &HookMessage) -> Value {
         blocks.push(section(&escaped(&verdict.words)));
     }
     let facts = format!(
-        "rollout {}, {} {} → {} {}, {} percent, started by {}",
+        "rollout {}, {}, {} percent, started by {}",
         rollout.id,
-        rollout.from,
-        rollout.from_version,
-        rollout.to,
-        rollout.to_version,
+        releases(rollout),
         rollout.weight,
         rollout.author
     );
     blocks.push(json!({ "type": "context", "elements": [mrkdwn(&escaped(&facts))] }));
     json!({ "text": title, "blocks": blocks })
+}
+
+/// The releases with their versions, of each route.
+fn releases(rollout: &Rollout) -> String {
+    let routes = rollout.routes.iter();
+    let routes = routes.map(|one| {
+        let (route, from, to) = (&one.route, &one.from, &one.to);
+        format!(
+            "{route} {from} {} → {to} {}",
+            one.from_version, one.to_version
+        )
+    });
+    let routes: Vec<_> = routes.collect();
+    if routes.len() > 1 {
+        return routes.join(", ");
+    }
+    format!(
+        "{} {} → {} {}",
+        rollout.from, rollout.from_version, rollout.to, rollout.to_version
+    )
 }
 
 fn section(text: &str) -> Value {
@@ -41,7 +61,8 @@ fn mrkdwn(text: &str) -> Value {
 /// The event as a sentence.
 fn title(message: &HookMessage) -> String {
     let rollout = &message.rollout;
-    let (route, to, from) = (&rollout.route, &rollout.to, &rollout.from);
+    let (route, to) = (rollout.route_names(), rollout.to_names());
+    let from = rollout.from_names();
     let step = rollout.step + 1;
     let steps = rollout.plan.steps.len();
     let next = message.next.map(|next| next.weight);
@@ -97,7 +118,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hooks::payload::tests::message as of;
+    use crate::hooks::payload::tests::{message as of, of_train};
 
     #[test]
     fn slack_gets_a_text_and_blocks_without_foreign_markup() {
@@ -115,6 +136,20 @@ mod tests {
             "green is fine: &lt;1 % &amp; falling"
         );
         assert_eq!(blocks[2]["type"], "context");
+    }
+
+    #[test]
+    fn a_message_of_a_train_names_its_routes_and_releases() {
+        let found = message(&of_train(HookEvent::AfterRollback));
+        assert_eq!(
+            found["text"],
+            "chat, tools: green, red was taken back, blue has its requests"
+        );
+        let facts = found["blocks"][2]["elements"][0]["text"].as_str().unwrap();
+        assert!(
+            facts.contains("chat blue 1 → green 2, tools blue 1 → red 2"),
+            "{facts}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     command::{Command, Refused},
     gate::GateAnswer,
     happened::{Happened, Happenings},
+    observed::Observed,
     phase::Phase,
     place::{End, PauseReason, Place, Target},
 };
@@ -36,21 +37,6 @@ pub struct Machine {
     /// Events that others are to hear of.
     #[serde(default, skip_serializing_if = "Happenings::is_empty")]
     happened: Happenings,
-}
-
-/// Observation since the last look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observed {
-    /// Time since then.
-    pub elapsed: Duration,
-    /// Finding on the release.
-    pub finding: Finding,
-    /// True if the release got requests at this place.
-    pub has_traffic: bool,
-    /// True if nothing can be compared, for another reason than the release's large share.
-    pub is_blocked: bool,
-    /// Answer of the gate of this place, if it has given one since.
-    pub gate: Option<GateAnswer>,
 }
 
 /// Event that a machine is told.

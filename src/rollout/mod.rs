@@ -12,6 +12,7 @@ mod command;
 mod gate;
 mod happened;
 mod machine;
+mod observed;
 mod phase;
 mod place;
 mod view;
@@ -23,6 +24,7 @@ pub use self::{
     command::{Command, Refused},
     gate::GateAnswer,
     happened::Happened,
-    machine::{Action, Event, Machine, Observed},
+    machine::{Action, Event, Machine},
+    observed::{Observed, RouteSeen},
     place::{End, PauseReason, Place, State, Target},
 };

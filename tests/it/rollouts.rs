@@ -29,13 +29,14 @@ mod killed;
 mod kinds;
 mod quarantine;
 mod sessions;
+mod trains;
 
 /// A plan whose first step is never left by itself.
 const LONG: &str = r#"{"steps":[{"weight":5,"hold":"10m"},{"weight":100}]}"#;
 /// A plan that is over soon.
 const SHORT: &str = r#"{"steps":[{"weight":50,"hold":"1s"},{"weight":100}],"bake":"1s"}"#;
 
-/// A switchback in front of two origins; green fails while it is told to.
+/// A switchback in front of two origins; green fails while it is told to, and always on a path that ends with `/bad`.
 struct Bench {
     running: Option<Running>,
     folder: TempDir,
@@ -53,9 +54,10 @@ impl Bench {
     fn start() -> Self {
         let is_bad = Arc::new(AtomicBool::new(false));
         let (fails, count) = (Arc::clone(&is_bad), AtomicUsize::new(0));
-        let green = Origin::answering(move |_| {
+        let green = Origin::answering(move |request| {
             let is_odd = count.fetch_add(1, Ordering::Relaxed) % 2 == 1;
-            if is_odd && fails.load(Ordering::Relaxed) {
+            let is_bad = request.line().contains("/bad ");
+            if is_bad || is_odd && fails.load(Ordering::Relaxed) {
                 return b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_vec();
             }
             b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ngreen".to_vec()
@@ -101,12 +103,16 @@ impl Bench {
     }
 
     fn load(&self) -> Load {
+        self.load_of(&["/"])
+    }
+
+    fn load_of(&self, paths: &'static [&'static str]) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (ends, address) = (Arc::clone(&stop), self.running().listeners()[0]);
         let thread = thread::spawn(move || {
             let mut client = Client::connect(address);
             while !ends.load(Ordering::Relaxed) {
-                client.get("/");
+                paths.iter().for_each(|path| drop(client.get(path)));
             }
         });
         Load {

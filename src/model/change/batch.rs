@@ -32,6 +32,18 @@ impl Change {
         }
     }
 
+    /// One change of several: a batch, or the change itself if it is the only one.
+    #[must_use]
+    pub fn joined(mut changes: Vec<Self>) -> Self {
+        match (changes.pop(), changes.is_empty()) {
+            (Some(only), true) => only,
+            (last, _) => {
+                changes.extend(last);
+                Self::Batch { changes }
+            }
+        }
+    }
+
     /// True for a batch.
     pub fn is_batch(&self) -> bool {
         matches!(self, Self::Batch { .. })

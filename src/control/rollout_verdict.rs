@@ -1,0 +1,46 @@
+//! Verdict of a judge, as it is shown.
+
+use crate::{
+    analysis::{Finding, Rate, Verdict},
+    api::{RolloutFinding, RolloutMetric, RolloutRate, RolloutVerdict},
+};
+
+/// The verdict, as it is shown.
+pub(super) fn verdict(verdict: Verdict) -> RolloutVerdict {
+    let metrics = verdict.metrics.into_iter().map(|metric| RolloutMetric {
+        name: metric.name.as_str().to_owned(),
+        verdict: finding(metric.verdict),
+        e: metric.e.min(f64::MAX),
+        fine_e: metric.fine_e.min(f64::MAX),
+        fine_bound: metric.fine_bound,
+        threshold_seconds: metric.threshold_seconds,
+        canary: rate(metric.canary),
+        stable: rate(metric.stable),
+        words: metric.words,
+    });
+    RolloutVerdict {
+        route: None,
+        overall: finding(verdict.overall),
+        e: verdict.e.min(f64::MAX),
+        bound: verdict.bound,
+        metrics: metrics.collect(),
+        words: verdict.words,
+    }
+}
+
+const fn finding(finding: Finding) -> RolloutFinding {
+    match finding {
+        Finding::Worse => RolloutFinding::Worse,
+        Finding::Fine => RolloutFinding::Fine,
+        Finding::NotEnoughData => RolloutFinding::NotEnoughData,
+        Finding::Unmeasurable => RolloutFinding::Unmeasurable,
+    }
+}
+
+const fn rate(rate: Rate) -> RolloutRate {
+    RolloutRate {
+        bad: rate.bad,
+        units: rate.units,
+        distinct: rate.distinct,
+    }
+}
