@@ -22,7 +22,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
     admin::{self, Access, AdminState, FeedbackState, ProbeState, Readiness, RunningSettings},
     config::{self, FileCheck},
-    control::{Controller, Expected, Settings},
+    control::{Consent, Controller, Expected, Settings},
     fleet::Fleet,
     history::History,
     model::{Actor, Author, TableDocument},
@@ -81,7 +81,7 @@ impl Api {
             .build()
             .expect("a runtime");
         let entered = runtime.enter();
-        let metrics = Metrics::new(Arc::clone(&cell), Arc::clone(&fleet));
+        let metrics = Metrics::new(Arc::clone(&cell), Arc::clone(&fleet), || ());
         let settings = Settings::default();
         let controller = Controller::open(settings, history, loaded, cell, fleet);
         let controller = Arc::new(controller.expect("the history is empty"));
@@ -92,7 +92,11 @@ impl Api {
             idempotency_key: None,
             group: None,
         };
-        let imported = controller.import(table(), None, author, Expected::Any, true);
+        let consent = Consent {
+            force: true,
+            ..Consent::default()
+        };
+        let imported = controller.import(table(), None, author, Expected::Any, consent);
         runtime.block_on(imported).expect("the table is valid");
         let text = "[admin]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n";
         let config =

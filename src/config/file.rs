@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Discovery, Drills, Feedback, HealthChecks, History, HookSpec, Listener, Log,
-    Network, Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
-    Verification,
+    AccessLog, Admin, Datadog, Discovery, Drills, Feedback, HealthChecks, History, HookSpec,
+    Listener, Log, Network, Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts,
+    Variables, Verification,
 };
 use crate::model::{
     HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
@@ -59,6 +59,9 @@ pub struct Config {
     pub health_checks: HealthChecks,
     /// Access log.
     pub access_log: AccessLog,
+    /// Metrics and events for Datadog's agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datadog: Option<Datadog>,
     /// Event log.
     pub log: Log,
     /// Shutdown of the process.
@@ -146,6 +149,9 @@ impl Config {
         visit("history.path".into(), &mut self.history.path);
         if let Some(path) = &mut self.access_log.path {
             visit("access_log.path".into(), path);
+        }
+        if let Some(path) = self.datadog.as_mut().and_then(|one| one.socket.as_mut()) {
+            visit("datadog.socket".into(), path);
         }
         for (place, token) in self.admin.tokens.iter_mut().enumerate() {
             if let Some(file) = &mut token.file {

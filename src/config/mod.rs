@@ -15,6 +15,7 @@ mod advice;
 mod bounds;
 mod check;
 mod check_hooks;
+mod datadog;
 mod drills;
 mod environment;
 mod feedback;
@@ -43,6 +44,7 @@ mod wrong_value;
 pub use self::{
     check::FileCheck,
     check_hooks::gate_problems,
+    datadog::Datadog,
     drills::{Drills, LONGEST_DRILL, MOST_DRILL_SHARE},
     environment::Variables,
     feedback::Feedback,

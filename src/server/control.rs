@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Options, ServerError, hooks, listeners};
+use super::{Options, ServerError, exporters, hooks, listeners};
 use crate::{
     admin::{
         self, Access, AdminState, FeedbackState, ProbeState, Readiness, ReloadRequest,
@@ -103,12 +103,13 @@ impl ControlPlane {
         ));
         let refresh = move || count_connections(&listeners);
         let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet), refresh);
+        let readiness = Arc::new(Readiness::default());
+        exporters::spawn(&mut tasks, config, &metrics, &controller, &readiness, &stop);
         let tending = Arc::clone(&controller);
         tasks.spawn(async move { tending.run().await });
         if let Some(log) = access_log {
             tasks.spawn(upkeep(log));
         }
-        let readiness = Arc::new(Readiness::default());
         let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {

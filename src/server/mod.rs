@@ -7,10 +7,12 @@
 mod config_reload;
 mod control;
 mod error;
+mod exporters;
 mod hooks;
 mod lifecycle;
 mod listeners;
 mod logs;
+mod notices;
 mod options;
 mod preflight;
 mod seal_keys;

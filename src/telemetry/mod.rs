@@ -7,6 +7,7 @@
 mod access;
 mod error_chain;
 mod escape;
+mod export;
 mod log;
 mod log_level;
 mod metric;
@@ -22,6 +23,7 @@ pub use self::{
     access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
     error_chain::ErrorChain,
     escape::{Escaped, is_unprintable},
+    export::{DatadogSettings, DatagramTarget, ExportSource, Notice, NoticeLevel, run_datadog},
     log::start_log,
     log_level::{LogError, check_log_level},
     metrics::Metrics,

@@ -41,6 +41,12 @@ pub const CONNECTIONS_REFUSED: Metric = (
     Kind::Counter,
     "Connections refused before a request, by listener and reason",
 );
+/// Values that exporters sent and dropped.
+pub const EXPORTED: Metric = (
+    "switchback_export_values_total",
+    Kind::Counter,
+    "Values handed to other monitoring tools, by exporter and result: sent or dropped",
+);
 /// Health of each endpoint.
 pub const ENDPOINT_HEALTHY: Metric = (
     "switchback_endpoint_healthy",
@@ -303,6 +309,7 @@ pub const ALL: &[Metric] = &[
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
     ENDPOINT_RETRY_AFTER,
+    EXPORTED,
     FAILED_ATTEMPTS,
     FALLBACKS,
     FEEDBACK,

@@ -36,6 +36,20 @@ pub(super) enum Value {
     Real(f64),
 }
 
+impl Value {
+    /// The number; counts above 2⁵³ are rounded.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count that large needs no more than 53 bits"
+    )]
+    pub(super) fn as_f64(self) -> f64 {
+        match self {
+            Self::Count(count) => count as f64,
+            Self::Real(real) => real,
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -73,7 +87,7 @@ impl From<Revision> for Value {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Buckets<'a> {
     /// Upper bounds of the buckets, without the infinite one.
-    pub(super) bounds: &'a [f64],
+    pub(super) bounds: &'static [f64],
     /// Number of values in each bucket.
     pub(super) counts: &'a [u64],
     /// Sum of all values.

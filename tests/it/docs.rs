@@ -34,6 +34,11 @@ fn the_first_canary_is_taken_back_as_its_page_shows() {
     run_page("docs/first-canary.md", Numbers::Any);
 }
 
+#[test]
+fn datadog_is_switched_on_as_its_page_shows() {
+    run_page("docs/datadog.md", Numbers::Any);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {

@@ -28,6 +28,7 @@ mod docs;
 mod drill_laws;
 mod drills;
 mod durability;
+mod exporters;
 mod fallback;
 mod feedback;
 mod first_check;

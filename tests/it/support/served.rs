@@ -92,7 +92,8 @@ impl Served {
         response.lines().filter_map(of_family).collect()
     }
 
-    fn metrics(&self) -> String {
+    /// The page for Prometheus.
+    pub(crate) fn metrics(&self) -> String {
         let address = self.running.admin();
         let mut client = Client::connect(address);
         client.send(format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n"));
