@@ -9,9 +9,13 @@ use axum::{
 
 use super::error::ApiError;
 
-/// Rejects clients that do not accept JSON; no `Accept` accepts anything. Probes and scrapes get text in any case.
+/// Rejects clients that do not accept JSON; no `Accept` accepts anything. Probes, scrapes and readers of events get text in
+/// any case.
 pub(super) async fn negotiate(request: Request, next: Next) -> Response {
-    let text = matches!(request.uri().path(), "/metrics" | "/livez" | "/readyz");
+    let text = matches!(
+        request.uri().path(),
+        "/metrics" | "/livez" | "/readyz" | "/v1/events"
+    );
     if text || takes_json(request.headers()) {
         return next.run(request).await;
     }

@@ -32,6 +32,8 @@
 //! | `/v1/revisions` | GET | revisions that were live, latest first |
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
+//! | `/v1/revisions/{n}/effect` | GET | key figures before and after one revision |
+//! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/session` | GET, POST, DELETE | the caller; exchanges a token for a cookie, and ends that session |
 //! | `/v1/status` | GET | everything for a dashboard, or a part of it: in brief, one route, a page of routes |
@@ -59,7 +61,9 @@ mod consent;
 mod content_negotiation;
 mod dashboard;
 mod drills;
+mod effects;
 mod error;
+mod events;
 mod feedback;
 mod feedback_desk;
 mod feedback_rate;

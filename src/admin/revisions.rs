@@ -75,7 +75,7 @@ pub(super) async fn diff_revisions(
     admin.pages.look(look).await?.map_err(refused)
 }
 
-fn number(text: &str) -> Result<Revision, ApiError> {
+pub(super) fn number(text: &str) -> Result<Revision, ApiError> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let number = plain.then(|| text.parse().ok()).flatten();
     number.map(Revision).ok_or_else(|| {

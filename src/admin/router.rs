@@ -20,9 +20,9 @@ use super::{
     browser_sessions::BrowserSessions,
     changes,
     content_negotiation::negotiate,
-    dashboard, drills,
+    dashboard, drills, effects,
     error::{no_such_method, no_such_path},
-    feedback,
+    events, feedback,
     idempotency::answer_repeats,
     import, kpis, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
@@ -45,13 +45,16 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let (small, _) = small().split_for_parts();
     let (whole, _) = whole_tables().split_for_parts();
     let (back, _) = rollbacks().split_for_parts();
+    let (streams, _) = streams().split_for_parts();
     let (most, most_of_a_table) = (settings.max_body.0, settings.max_table.0);
     let ordinary = limited(small, most, &state)
         .merge(limited(whole, most_of_a_table, &state))
         .with_state(state.clone())
         .route("/openapi.json", get(move || described(document.clone())));
     let back = limited(back, most, &state).with_state(state.clone());
+    let streams = limited(streams, most, &state).with_state(state.clone());
     let all = limits::around(ordinary)
+        .merge(streams.layer(TraceLayer::new_for_http()))
         .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method);
@@ -79,7 +82,7 @@ fn limited(router: Router<AdminState>, limit: usize, state: &AdminState) -> Rout
 
 /// The API as an `OpenAPI` document.
 fn document(tokens: bool) -> Bytes {
-    let parts = [small(), whole_tables(), rollbacks(), probes()];
+    let parts = [small(), whole_tables(), rollbacks(), streams(), probes()];
     let parts = parts.map(OpenApiRouter::into_openapi);
     let all = parts.into_iter().chain([sessions().into_openapi()]);
     openapi::document(all, tokens)
@@ -140,6 +143,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(revisions::list_revisions))
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))
+        .routes(routes!(effects::read_effect))
         .routes(routes!(quarantine::list_quarantine))
         .routes(routes!(
             quarantine::put_in_quarantine,
@@ -171,6 +175,11 @@ fn rollbacks() -> OpenApiRouter<AdminState> {
         .routes(routes!(rollback::rollback))
         .routes(routes!(rollback::rollback_route))
         .routes(routes!(rollouts::command_rollout))
+}
+
+/// Responses that last: they have a limit of their own, so that they take no place of a read.
+fn streams() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default().routes(routes!(events::stream_events))
 }
 
 #[expect(clippy::unused_async, reason = "a handler is asynchronous")]

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 use super::{
     connections::{Connection, ConnectionTable, Place},
     error::{ApiError, PROBLEM_JSON},
+    events::Stopping,
     write_timeout::WriteTimeout,
 };
 use crate::net::ServerTls;
@@ -175,8 +176,10 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     mut stopped: watch::Receiver<bool>,
     connection: Arc<Connection>,
 ) -> Result<(), BoxError> {
+    let stopping = Stopping(stopped.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         connection.requested();
+        request.extensions_mut().insert(stopping.clone());
         request.extensions_mut().insert(Arc::clone(&connection));
         Box::pin(router.clone().oneshot(request))
     });

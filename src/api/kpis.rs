@@ -70,8 +70,9 @@ pub struct Kpis {
     /// responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<KpiQuantiles>,
-    /// Requests in flight at the latest reading; a release's are those of all of its routes.
-    pub in_flight: u64,
+    /// Requests in flight at the latest reading; a release's are those of all of its routes. Absent in the past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
     /// Opinions of users that came within the window; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feedback: Option<KpiFeedback>,

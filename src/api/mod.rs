@@ -6,6 +6,8 @@
 mod changes;
 mod crowded;
 mod drill;
+mod effect;
+mod event;
 mod feedback;
 mod import;
 mod kpis;
@@ -33,6 +35,10 @@ pub use self::{
     drill::{
         Drill, DrillAction, DrillList, DrillLoad, DrillRequest, DrillState, DrillStep, DrillSummary,
     },
+    effect::{
+        EffectFinding, EffectPeriod, EffectState, ReleaseEffect, RevisionEffect, RouteEffect,
+    },
+    event::{Event, EventBody, KEPT_EVENTS},
     feedback::{
         FeedbackAnswer, FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest,
         LONGEST_LABEL,

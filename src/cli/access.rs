@@ -10,7 +10,8 @@ use clap::{
 };
 
 use super::{
-    client::{AdminUrl, Client, DEFAULT_ADMIN},
+    admin_url::{AdminUrl, DEFAULT_ADMIN},
+    client::Client,
     exit::{Exit, Failure},
 };
 use crate::net::{CertificateFiles, ClientTlsSettings};

@@ -1,11 +1,12 @@
 //! A thin client of the admin API.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, StatusCode, Uri,
+    Method, Request, StatusCode,
+    body::Incoming,
     header::{self, HeaderValue},
 };
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
@@ -13,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    admin_url::AdminUrl,
     connector::Connector,
     exit::{Exit, Failure},
     options::{ChangeArgs, GroupArgs, HealthArgs},
@@ -38,67 +40,6 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-
-/// Default address of the admin API.
-pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
-
-/// Address of the admin API: `http://host:port` or `https://host:port`, without a path.
-#[derive(Debug, Clone)]
-pub(super) struct AdminUrl(String);
-
-impl FromStr for AdminUrl {
-    type Err = String;
-
-    /// An empty address means the default, and a port alone, with or without its colon, means this machine.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = if text.is_empty() { DEFAULT_ADMIN } else { text };
-        let port = text.strip_prefix(':').unwrap_or(text);
-        let with_scheme = if text.contains("://") {
-            text.to_owned()
-        } else if port.parse::<u16>().is_ok() {
-            format!("http://127.0.0.1:{port}")
-        } else {
-            format!("http://{text}")
-        };
-        let wrong = || {
-            format!("`{text}` is not the address of an admin API, such as http://127.0.0.1:9900")
-        };
-        let uri: Uri = with_scheme.parse().map_err(|_| wrong())?;
-        let scheme = uri
-            .scheme_str()
-            .filter(|scheme| matches!(*scheme, "http" | "https"));
-        let scheme = scheme
-            .filter(|_| matches!(uri.path(), "" | "/"))
-            .ok_or_else(wrong)?;
-        let authority = uri
-            .authority()
-            .filter(|authority| !authority.host().is_empty());
-        let authority = authority.ok_or_else(wrong)?;
-        Ok(Self(format!("{scheme}://{authority}")))
-    }
-}
-
-impl fmt::Display for AdminUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl AdminUrl {
-    pub(super) fn is_tls(&self) -> bool {
-        self.0.starts_with("https://")
-    }
-
-    /// The socket address, for a server that listens there.
-    pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
-        let authority = self.0.trim_start_matches("http://");
-        authority.parse().map_err(|_| {
-            let message =
-                format!("`{authority}` is not an address to listen on, such as 127.0.0.1:9900");
-            Failure::new(Exit::Usage, message)
-        })
-    }
-}
 
 // Error of `rustls` for a server certificate that is a CA certificate.
 const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
@@ -131,6 +72,8 @@ pub(super) struct ApiRequest {
     wait: Duration,
     // A status besides 2xx that brings the answer.
     also: Option<StatusCode>,
+    // The id of the event that a stream goes on behind.
+    after: Option<String>,
 }
 
 impl ApiRequest {
@@ -147,11 +90,18 @@ impl ApiRequest {
             based_on: None,
             wait: Duration::ZERO,
             also: None,
+            after: None,
         }
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Self {
         self.body = Some(serde_json::to_vec(body).expect("types of the API have string keys"));
+        self
+    }
+
+    /// Goes on behind an event.
+    pub(super) fn after_event(mut self, id: Option<&str>) -> Self {
+        self.after = id.map(ToOwned::to_owned);
         self
     }
 
@@ -290,13 +240,34 @@ impl Client {
         tokio::time::timeout(most, exchange)
             .await
             .unwrap_or_else(|_| {
-                let message = format!("{} did not respond within {} s", self.url.0, most.as_secs());
+                let message = format!("{} did not respond within {} s", self.url, most.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
             })
     }
 
+    /// Sends a request whose response does not end.
+    pub(super) async fn stream(&self, ask: ApiRequest) -> Result<Incoming, Failure> {
+        let exchange = self.http.request(self.request(ask)?);
+        let response = tokio::time::timeout(WHOLE, exchange).await;
+        let response = response.map_err(|_| {
+            let message = format!("{} did not respond within {} s", self.url, WHOLE.as_secs());
+            Failure::new(Exit::Unreachable, message)
+        })?;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        if status.is_success() && kind.is_some_and(|kind| kind == "text/event-stream") {
+            return Ok(response.into_body());
+        }
+        let body = Limited::new(response.into_body(), LARGEST).collect();
+        let body = tokio::time::timeout(WHOLE, body).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
+        let problem = body.and_then(|body| Failure::problem(status.as_u16(), &body));
+        Err(problem.unwrap_or_else(|| self.no_api(status)))
+    }
+
     fn request(&self, ask: ApiRequest) -> Result<Request<Full<Bytes>>, Failure> {
-        let mut target = format!("{}{}", self.url.0, ask.path);
+        let mut target = format!("{}{}", self.url, ask.path);
         if !ask.query.is_empty() {
             target = format!("{target}?{}", ask.query.join("&"));
         }
@@ -306,6 +277,9 @@ impl Client {
         }
         if let Some(revision) = ask.based_on {
             request = request.header(header::IF_MATCH, format!("\"{revision}\""));
+        }
+        if let Some(id) = ask.after {
+            request = request.header("last-event-id", id);
         }
         if ask.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -335,7 +309,7 @@ impl Client {
     fn no_api(&self, status: StatusCode) -> Failure {
         let message = format!(
             "{} is not an admin API: status {status}, but not in switchback's format\nhint: set `--admin URL` to the address of `[admin]` in the configuration, not to that of a listener",
-            self.url.0
+            self.url
         );
         Failure::new(Exit::Unreachable, message)
     }
@@ -366,7 +340,7 @@ impl Client {
             .map(|cause| format!(": {}", ErrorChain(cause)));
         let message = format!(
             "{} cannot be reached{}",
-            self.url.0,
+            self.url,
             cause.unwrap_or_default()
         );
         Failure::new(Exit::Unreachable, message)
@@ -393,34 +367,6 @@ impl ApiResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_address_is_http_with_or_without_tls_and_has_no_path() {
-        let url = |text: &str| text.parse::<AdminUrl>().map(|url| url.0);
-        assert_eq!(
-            url("http://127.0.0.1:9900/").unwrap(),
-            "http://127.0.0.1:9900"
-        );
-        assert_eq!(url("[::1]:9900").unwrap(), "http://[::1]:9900");
-        assert_eq!(url("localhost:9900").unwrap(), "http://localhost:9900");
-        assert_eq!(url(":19900").unwrap(), "http://127.0.0.1:19900");
-        assert_eq!(url("19900").unwrap(), "http://127.0.0.1:19900");
-        assert_eq!(
-            url("").unwrap(),
-            DEFAULT_ADMIN,
-            "an empty variable says nothing"
-        );
-        assert_eq!(url("https://localhost/").unwrap(), "https://localhost");
-        for wrong in [
-            "ftp://localhost",
-            "http://localhost/v1",
-            "http://",
-            "http://:9900",
-            ":99999",
-        ] {
-            assert!(url(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_message_is_escaped_in_a_query() {

@@ -100,7 +100,8 @@ fn row(names: [String; 2], about: [&str; 2], kpis: &Kpis) -> Vec<String> {
     let about = about.map(ToOwned::to_owned);
     let mut cells: Vec<String> = names.into_iter().chain(about).collect();
     cells.extend(figures(kpis));
-    cells.push(kpis.in_flight.to_string());
+    let in_flight = kpis.in_flight.map(|count| count.to_string());
+    cells.push(in_flight.unwrap_or_default());
     cells
 }
 

@@ -5,6 +5,7 @@
 //! This module makes no decision about traffic.
 
 mod access;
+mod admin_url;
 mod args;
 mod change;
 mod changes;
@@ -13,7 +14,9 @@ mod config_file;
 mod connector;
 mod drain;
 mod drill;
+mod effect;
 mod endpoints;
+mod event_stream;
 mod exit;
 mod feedback;
 mod json_file;
@@ -36,6 +39,7 @@ mod table;
 mod text;
 mod toml_output;
 mod verifications;
+mod watch;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -138,7 +142,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
-        RemoteCommand::Observe(verb) => observe::observe(client, verb).await,
+        RemoteCommand::Observe(verb) => observe::observe(client, verb, json).await,
         RemoteCommand::Preview {
             route,
             release,

@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{client::Client, exit::Failure, kpis, output::Out};
-use crate::model::{HumanDuration, RouteName};
+use super::{client::Client, effect, exit::Failure, kpis, options::revision, output::Out, watch};
+use crate::model::{HumanDuration, Revision, RouteName};
 
 /// Subcommands that show how the traffic does.
 #[derive(Debug, Subcommand)]
@@ -19,11 +19,35 @@ pub(super) enum ObserveCommand {
         #[arg(long, value_name = "TIME", default_value = "1m")]
         window: HumanDuration,
     },
+    /// Show the key figures before and after a revision, side by side: did it help?
+    #[command(
+        after_help = "The five minutes before it and after it, or up to the next revision of the route. The second of the revision itself is in neither. They are kept for the last 100 revisions since the start.\n\nExamples:\n  switchback effect\n  switchback effect 42"
+    )]
+    Effect {
+        /// The revision; the live one by default
+        #[arg(value_parser = revision)]
+        revision: Option<Revision>,
+    },
+    /// Follow what happens: revisions, rollouts, health, drained releases
+    #[command(
+        after_help = "On a terminal the key figures of the last 10 seconds are drawn in place, with the latest events below them; elsewhere each event is a line, or JSON with --json. It ends with ctrl-c; a lost connection is made again, and what was missed is shown.\n\nExamples:\n  switchback watch\n  switchback watch --last 100 | grep NOT\n  switchback watch --json | jq -c 'select(.type == \"revision\")'"
+    )]
+    Watch {
+        /// Begin with so many of the last events
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1024))]
+        last: u16,
+    },
 }
 
 /// Runs one of them.
-pub(super) async fn observe(client: &Client, verb: ObserveCommand) -> Result<Out, Failure> {
+pub(super) async fn observe(
+    client: &Client,
+    verb: ObserveCommand,
+    json: bool,
+) -> Result<Out, Failure> {
     match verb {
+        ObserveCommand::Effect { revision } => effect::effect(client, revision).await,
+        ObserveCommand::Watch { last } => watch::watch(client, last, json).await,
         ObserveCommand::Kpis { route, window } => kpis::kpis(client, route.as_ref(), window).await,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    client::AdminUrl,
+    admin_url::AdminUrl,
     exit::{Exit, Failure},
     output::{Out, print},
     runtime::runtime,

@@ -11,6 +11,7 @@ use super::{
     cuts,
     drift::DriftCache,
     drill_registry::DrillRegistry,
+    event_hub::EventHub,
     feedback_desk::FeedbackDesk,
     health_gate::HealthGate,
     hook_queue::HookQueue,
@@ -62,6 +63,7 @@ pub struct Controller {
     pub(super) verifications: Arc<VerificationRegistry>,
     pub(super) feedback: FeedbackDesk,
     pub(super) kpis: KpiBoard,
+    pub(super) events: Arc<EventHub>,
 }
 
 impl Controller {
@@ -105,7 +107,8 @@ impl Controller {
             let cells = Cells::of(&fleet, &track.route, releases);
             cells.judge(record.machine.plan(), false, record.tracks.len())
         });
-        let quarantine = Quarantine::open(&beside);
+        let events = Arc::<EventHub>::default();
+        let quarantine = Quarantine::open(&beside, &events);
         let drills = DrillRegistry::open(&beside);
         let verifications = VerificationRegistry::open(&beside, settings.verification);
         verifications.note_interrupted(live_record(&log, &table).as_deref());
@@ -119,6 +122,7 @@ impl Controller {
                 log: Arc::clone(&log),
                 reconciler: Arc::clone(&reconciler),
                 verifications: Arc::clone(&verifications),
+                events: Arc::clone(&events),
                 keep: settings.keep,
                 pending: Mutex::default(),
             },
@@ -138,6 +142,7 @@ impl Controller {
             verifications,
             feedback: FeedbackDesk::default(),
             kpis: KpiBoard::default(),
+            events,
         }
     }
 
@@ -151,7 +156,8 @@ impl Controller {
             self.run_hooks(),
             self.run_drills(),
             self.run_verifications(),
-            self.run_kpis()
+            self.run_kpis(),
+            self.run_events()
         );
     }
 

@@ -254,6 +254,7 @@ impl Controller {
             drill = drill.id, route = %drill.route, level = drill.level.as_str(), name = %drill.author,
             state = drill.state.as_str(), failures = ?drill.failures, "a drill has ended"
         );
+        self.events.publish(super::event_bodies::drill(drill));
         super::drill_metrics::count_end(record, routes);
         self.drills.show(record);
         let live = self.table.load().state();

@@ -44,6 +44,8 @@ impl Controller {
         let happened = run.record.machine.take_happened();
         let (hooks, routes) = (self.hooks.set(), run.record.tracks.routes());
         for Happened { event, target } in happened {
+            self.events
+                .publish(super::event_bodies::rollout(&run.record, event));
             let listening = hooks.listening(event, &routes);
             let to: Vec<_> = listening.map(|hook| hook.name().clone()).collect();
             if to.is_empty() {

@@ -21,7 +21,7 @@ pub(super) fn kpis(totals: &OutcomeTotals, seconds: u64, in_flight: u64) -> Kpis
         broken_stream_share: share(totals.broken),
         duration: quantiles(&totals.duration),
         first_byte: quantiles(&totals.first_byte),
-        in_flight,
+        in_flight: Some(in_flight),
         feedback: feedback(totals),
     }
 }

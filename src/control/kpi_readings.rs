@@ -109,6 +109,11 @@ impl KpiReadings {
         }
     }
 
+    /// The second after that of the latest reading.
+    pub(super) fn end(&self) -> u64 {
+        self.second + 1
+    }
+
     /// All series by route, release and version.
     pub(super) fn all(&self) -> impl Iterator<Item = (&CellKey, &KpiSeries)> {
         self.series.iter()

@@ -55,9 +55,10 @@ impl Controller {
         let mut ticks = tokio::time::interval(READ);
         // Ticks stay at the same part of a second.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.kpis.begin(self.table.load().revision());
         loop {
             ticks.tick().await;
-            self.kpis.read(&self.fleet);
+            self.kpis.read(&self.fleet, &self.log);
             let (series, left_out) = {
                 let readings = self.kpis.lock();
                 (readings.len(), readings.left_out)
@@ -82,7 +83,8 @@ impl Controller {
         };
         let (names, more_routes) = reader.routes(&state.spec)?;
         let routes = names.into_iter().map(|name| {
-            let rollout = rollouts.iter().find(|one| one.route == name);
+            let is_on = |one: &&RolloutStatus| one.routes.iter().any(|own| own.route == name);
+            let rollout = rollouts.iter().find(is_on);
             let spec = state.spec.route(&name).map(|spec| &***spec);
             let mut shown = reader.route(&state.spec, (&name, spec), rollout);
             let verification = verified.iter().find(|one| one.route == name);
@@ -213,7 +215,7 @@ impl KpiReader<'_> {
         let split = split(live, spec);
         let all = || self.readings.of_route(name).map(|(_, series)| series);
         let kpis = self.kpis(all(), all().map(|series| series.in_flight).sum());
-        let stable = stable(spec, rollout);
+        let stable = stable((name, spec), rollout);
         let stable = split.iter().find(|key| stable == Some(&key.0));
         let mut releases = split.clone();
         for ((_, release, version), series) in self.readings.of_route(name) {
@@ -277,10 +279,12 @@ fn split(live: &TableSpec, route: Option<&RouteSpec>) -> Vec<ReleaseKey> {
 
 /// The stable release: that of a running rollout, or that of the route.
 fn stable<'a>(
-    route: Option<&'a RouteSpec>,
+    (name, route): (&RouteName, Option<&'a RouteSpec>),
     rollout: Option<&'a RolloutStatus>,
 ) -> Option<&'a ReleaseName> {
-    let of_rollout = rollout.map(|rollout| &rollout.from);
+    let tracks = rollout.into_iter().flat_map(|rollout| &rollout.routes);
+    let mut own = tracks.filter(|track| track.route == *name);
+    let of_rollout = own.next().map(|track| &track.from);
     of_rollout.or_else(|| route.and_then(RouteSpec::stable_release))
 }
 

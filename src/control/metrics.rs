@@ -114,3 +114,25 @@ pub(super) fn set_kpi_series(series: usize, left_out: usize) {
     gauge!(names::KPI_SERIES.0).set(series as f64);
     gauge!(names::KPI_SERIES_LEFT_OUT.0).set(left_out as f64);
 }
+
+/// Counts an event.
+pub(super) fn count_event() {
+    counter!(names::EVENTS.0).increment(1);
+}
+
+/// Counts events that a client was too slow for.
+pub(super) fn count_lost_events(lost: u64) {
+    counter!(names::EVENTS_LOST.0).increment(lost);
+}
+
+/// Sets the number of clients that read events.
+pub(super) fn set_event_clients(clients: usize) {
+    gauge!(names::EVENT_CLIENTS.0).set(f64::from(u32::try_from(clients).unwrap_or(u32::MAX)));
+}
+
+/// Shows the counters of events from the start: a counter that begins with 1 has not increased for Prometheus.
+pub(super) fn show_events() {
+    counter!(names::EVENTS.0).increment(0);
+    counter!(names::EVENTS_LOST.0).increment(0);
+    set_event_clients(0);
+}

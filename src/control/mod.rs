@@ -24,7 +24,9 @@
 //! - verifications of rollbacks: `verifications` with `verification_queries`; under them `verification_registry`,
 //!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
 //!   `route_shares`, `route_counts`, `saved_file`
-//! - key figures: `kpis`; under it `kpi_board`, `kpi_readings` with `kpi_series`, `kpi_figures`, `kpi_comparison`
+//! - key figures: `kpis`; under it `kpi_board`, `kpi_readings` with `kpi_series`, `kpi_figures`, `kpi_comparison`; beside it
+//!   `effects` with `kpi_effects`
+//! - events: `events`; under it `event_hub`, where every event is published, `event_bodies` and `event_watch`
 //! - what users say of answers: `feedback` with `feedback_desk`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
@@ -50,8 +52,13 @@ mod drill_schedule;
 mod drill_trial;
 mod drills;
 mod dry_run;
+mod effects;
 mod ending;
 mod error;
+mod event_bodies;
+mod event_hub;
+mod event_watch;
+mod events;
 mod feedback;
 mod feedback_desk;
 mod gate_question;
@@ -63,6 +70,7 @@ mod idempotency;
 mod import;
 mod kpi_board;
 mod kpi_comparison;
+mod kpi_effects;
 mod kpi_figures;
 mod kpi_readings;
 mod kpi_series;
@@ -133,6 +141,7 @@ pub use self::{
     controller::Controller,
     drill_error::DrillError,
     error::ControlError,
+    event_hub::{EventClient, EventHub, EventStart, NextEvents},
     feedback_desk::Answer,
     idempotency::{KeyGuard, ReplayedResponse},
     kpis::KpiQuery,

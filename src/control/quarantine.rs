@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ControlError, saved_file::SavedFile};
+use super::{ControlError, event_bodies, event_hub::EventHub, saved_file::SavedFile};
 use crate::{
     api::QuarantinedRelease,
     history::BesideFiles,
@@ -25,16 +25,18 @@ const MOST: usize = 1_000;
 pub(super) struct Quarantine {
     entries: Mutex<Arc<Vec<QuarantinedRelease>>>,
     file: SavedFile,
+    events: Arc<EventHub>,
 }
 
 impl Quarantine {
     /// The quarantine that was saved in the folder of the history.
-    pub(super) fn open(files: &Arc<BesideFiles>) -> Self {
+    pub(super) fn open(files: &Arc<BesideFiles>, events: &Arc<EventHub>) -> Self {
         let file = SavedFile::new(files, FILE);
         let entries: Vec<QuarantinedRelease> = file.read();
         Self {
             entries: Mutex::new(Arc::new(entries)),
             file,
+            events: Arc::clone(events),
         }
     }
 
@@ -67,6 +69,7 @@ impl Quarantine {
             release = %entry.release, version = %entry.version, name = entry.by, reason = entry.reason,
             "a release is in quarantine"
         );
+        self.events.publish(event_bodies::quarantine(&entry));
         self.replace(|entries| {
             entries
                 .retain(|other| other.release != entry.release || other.version != entry.version);
@@ -153,7 +156,8 @@ pub(super) mod tests {
     #[test]
     fn a_larger_share_is_refused_until_the_entry_is_lifted_or_the_version_is_new() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(&Arc::new(BesideFiles::here(folder.path())));
+        let quarantine =
+            Quarantine::open(&Arc::new(BesideFiles::here(folder.path())), &Arc::default());
         let green = |version: &str, weight| {
             table(
                 &[("blue", "1"), ("green", version)],
@@ -202,7 +206,8 @@ pub(super) mod tests {
     #[test]
     fn the_earliest_entries_are_dropped_beyond_the_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(&Arc::new(BesideFiles::here(folder.path())));
+        let quarantine =
+            Quarantine::open(&Arc::new(BesideFiles::here(folder.path())), &Arc::default());
         let entry = |number: usize| QuarantinedRelease {
             release: "green".parse().unwrap(),
             version: Version::new(&number.to_string()).unwrap(),

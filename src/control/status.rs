@@ -212,12 +212,7 @@ fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> End
     EndpointStatus {
         url: endpoint.url().clone(),
         address: endpoint.address().to_string(),
-        health: match endpoint.health() {
-            _ if !is_checked => EndpointHealth::Unchecked,
-            Health::Healthy => EndpointHealth::Healthy,
-            Health::Unhealthy => EndpointHealth::Unhealthy,
-            Health::Unknown => EndpointHealth::Unknown,
-        },
+        health: endpoint_health(endpoint, is_checked),
         in_flight: u64::from(endpoint.in_flight()),
         weight: endpoint.weight(),
         ejected: endpoint.ejected().map(ejection_cause),
@@ -225,7 +220,18 @@ fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> End
     }
 }
 
-fn ejection_cause(reason: EjectionReason) -> EjectionCause {
+/// The health of an endpoint, as it is shown.
+pub(super) fn endpoint_health(endpoint: &Endpoint, is_checked: bool) -> EndpointHealth {
+    match endpoint.health() {
+        _ if !is_checked => EndpointHealth::Unchecked,
+        Health::Healthy => EndpointHealth::Healthy,
+        Health::Unhealthy => EndpointHealth::Unhealthy,
+        Health::Unknown => EndpointHealth::Unknown,
+    }
+}
+
+/// The reason of an ejection, as it is shown.
+pub(super) fn ejection_cause(reason: EjectionReason) -> EjectionCause {
     match reason {
         EjectionReason::ConnectFailed => EjectionCause::ConnectFailed,
         EjectionReason::ConsecutiveFailures => EjectionCause::ConsecutiveFailures,

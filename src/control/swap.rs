@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{
-    clock::now, metrics, readiness::is_rollback_ready, reconcile::Reconciler,
-    retention::prune_history, revision_log::RevisionLog,
+    clock::now, event_bodies, event_hub::EventHub, metrics, readiness::is_rollback_ready,
+    reconcile::Reconciler, retention::prune_history, revision_log::RevisionLog,
     verification_registry::VerificationRegistry,
 };
 use crate::{
     api::Timestamp,
     fleet::Fleet,
     history::StoredRevision,
-    model::{Diff, Revision, RevisionRecord},
+    model::{ChangeSet, Diff, Revision, RevisionRecord},
     table::{Departure, LiveTable, RoutingTable},
 };
 
@@ -27,6 +27,7 @@ pub(super) struct SwapEffects {
     pub(super) log: Arc<RevisionLog>,
     pub(super) reconciler: Arc<Reconciler>,
     pub(super) verifications: Arc<VerificationRegistry>,
+    pub(super) events: Arc<EventHub>,
     /// Number of revisions that are kept.
     pub(super) keep: usize,
     pub(super) pending: Mutex<Vec<AuditEntry>>,
@@ -52,10 +53,11 @@ pub(super) struct AppliedSwap<'a> {
     pub(super) effects: PendingEffects<'a>,
 }
 
-/// The audit log's entry for a swap.
+/// The audit log's entry for a swap, and its event.
 #[derive(Debug)]
 pub(super) struct AuditEntry {
     record: Arc<RevisionRecord>,
+    touched: ChangeSet,
     changes: usize,
     took: Duration,
 }
@@ -75,7 +77,9 @@ impl SwapEffects {
         }
         self.log.history.resume();
         self.reconciler.reconcile();
-        pending.iter().for_each(AuditEntry::write);
+        for entry in &pending {
+            entry.write(&self.events);
+        }
         prune_history(&self.table, &self.log, self.keep);
         self.set_gauges();
     }
@@ -115,6 +119,7 @@ impl<'a> AppliedSwap<'a> {
         let verification = verifications.after_swap(&effects.fleet, replaced, kept, &undone);
         effects.pending().push(AuditEntry {
             record: Arc::clone(&record),
+            touched: kept.touched.clone(),
             changes: diff.0.len(),
             took,
         });
@@ -134,8 +139,9 @@ impl<'a> AppliedSwap<'a> {
 // === impl AuditEntry ===
 
 impl AuditEntry {
-    fn write(&self) {
+    fn write(&self, hub: &EventHub) {
         let record = &self.record;
+        hub.publish(event_bodies::revision(record, &self.touched, self.changes));
         tracing::info!(
             target: "audit",
             revision = record.revision.0,

@@ -62,6 +62,7 @@ impl Controller {
                 target: "audit",
                 release = %entry.release, version = %entry.version, name = by, "a quarantine is lifted"
             );
+            self.events.publish(super::event_bodies::lifted(entry, by));
         }
         let is_saved =
             lifted.is_empty() || self.quarantine.save(self.settings.durable_within).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Controller, metrics,
+    Controller, event_bodies, metrics,
     route_counts::{self, Totals},
     route_shares,
     verification_changes::other_changes,
@@ -123,6 +123,7 @@ impl Controller {
         }
         let shown = record.show();
         metrics::count_verification(shown.verdict);
+        self.events.publish(event_bodies::verification(&shown));
         let verdict = shown.verdict.as_str();
         tracing::info!(
             target: "audit",

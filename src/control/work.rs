@@ -172,6 +172,13 @@ impl Controller {
         }
     }
 
+    /// True if no route gives requests to a release, nothing is in flight on it and nothing can come.
+    pub(super) fn is_drained(&self, live: &RoutingTable, roster: &Arc<Roster>) -> bool {
+        let is_without_sessions = keeping(live, roster).next().is_none();
+        let (state, _) = self.work_state(live, roster, is_without_sessions);
+        state == WorkState::Drained
+    }
+
     fn work_state(
         &self,
         live: &RoutingTable,

@@ -191,6 +191,24 @@ pub const FIRST_BYTE_SECONDS: Metric = (
     Kind::Histogram,
     "Time from the first byte of a request to the first byte of its response, or of its first event if it is a stream of events",
 );
+/// Events since the start.
+pub const EVENTS: Metric = (
+    "switchback_events_total",
+    Kind::Counter,
+    "Events that were published",
+);
+/// Events that clients were too slow for.
+pub const EVENTS_LOST: Metric = (
+    "switchback_events_lost_total",
+    Kind::Counter,
+    "Events that a client did not get because it was too slow",
+);
+/// Clients of the stream of events.
+pub const EVENT_CLIENTS: Metric = (
+    "switchback_event_clients",
+    Kind::Gauge,
+    "Clients that read events",
+);
 /// Routes and releases with key figures.
 pub const KPI_SERIES: Metric = (
     "switchback_kpi_series",
@@ -309,6 +327,9 @@ pub const ALL: &[Metric] = &[
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
     ENDPOINT_RETRY_AFTER,
+    EVENTS,
+    EVENTS_LOST,
+    EVENT_CLIENTS,
     EXPORTED,
     FAILED_ATTEMPTS,
     FALLBACKS,

@@ -29,12 +29,12 @@ pub(crate) fn served() -> (Served, [Origin; 2]) {
     (served, origins)
 }
 
-fn get(served: &Served, path: &str) -> Value {
+pub(crate) fn get(served: &Served, path: &str) -> Value {
     served.done("GET", path, &Value::Null)
 }
 
 /// Sends requests, and waits until the key figures have all of them.
-fn requests(served: &Served, count: u64) {
+pub(crate) fn requests(served: &Served, count: u64) {
     let seen = || {
         get(served, "/v1/kpis?window=48h")["all"]["requests"]
             .as_u64()
@@ -50,7 +50,7 @@ fn requests(served: &Served, count: u64) {
     });
 }
 
-fn cli(served: &Served, arguments: &[&str]) -> std::process::Output {
+pub(crate) fn cli(served: &Served, arguments: &[&str]) -> std::process::Output {
     let admin = format!("http://{}", served.running.admin());
     program(arguments, &[("SWITCHBACK_ADMIN", &admin)])
 }

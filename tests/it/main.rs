@@ -28,6 +28,8 @@ mod docs;
 mod drill_laws;
 mod drills;
 mod durability;
+mod effects;
+mod events;
 mod exporters;
 mod fallback;
 mod feedback;

@@ -1,0 +1,293 @@
+//! Follows what happens: a table that is drawn anew in place on a terminal, a line for each event otherwise.
+
+use std::{
+    collections::VecDeque,
+    io::{IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    client::{ApiRequest, Client},
+    event_stream::EventStream,
+    exit::{Exit, Failure},
+    kpis,
+    output::{Out, print},
+    text::clean,
+};
+use crate::api::{Event, EventBody, KpiReport};
+
+/// Window of the figures.
+const WINDOW: &str = "10s";
+/// Interval at which the table is drawn, and at which a lost connection is tried again.
+const DRAW: Duration = Duration::from_secs(1);
+/// Events below the table.
+const SHOWN: usize = 12;
+/// Puts the cursor into the first place and clears what is below.
+const HOME: &str = "\x1b[H\x1b[J";
+
+/// Content of the terminal.
+#[derive(Default)]
+struct Screen {
+    report: Option<KpiReport>,
+    events: VecDeque<String>,
+    lost: Option<(Instant, String)>,
+}
+
+/// News for the screen.
+enum News {
+    Event(Box<Event>),
+    Report(Box<KpiReport>),
+    Lost(Failure),
+}
+
+/// Follows events until the process is ended.
+pub(super) async fn watch(client: &Client, last: u16, json: bool) -> Result<Out, Failure> {
+    if !json && std::io::stdout().is_terminal() {
+        return on_terminal(client, last).await;
+    }
+    let (sender, mut news) = mpsc::channel(16);
+    let follow = follow(client, last, sender);
+    let write = async {
+        while let Some(one) = news.recv().await {
+            match one {
+                News::Event(event) if json => {
+                    print(&serde_json::to_vec(&event).expect("types of the API have string keys"));
+                }
+                News::Event(event) => print(line(&event).as_bytes()),
+                News::Lost(failure) => {
+                    let _ = writeln!(std::io::stderr(), "{}; trying again", failure.message);
+                }
+                News::Report(_) => {}
+            }
+        }
+        Ok(Out::default())
+    };
+    tokio::select! {
+        failed = follow => failed,
+        ended = write => ended,
+    }
+}
+
+async fn on_terminal(client: &Client, last: u16) -> Result<Out, Failure> {
+    let (sender, mut news) = mpsc::channel(16);
+    let mut screen = Screen::default();
+    let draw = async {
+        while let Some(one) = news.recv().await {
+            screen.take(one);
+            print(format!("{HOME}{}", screen.text()).as_bytes());
+        }
+        Ok(Out::default())
+    };
+    tokio::select! {
+        failed = follow(client, last, sender.clone()) => failed,
+        failed = read_figures(client, sender) => failed,
+        ended = draw => ended,
+    }
+}
+
+/// Sends events as they come, over lost connections. Fails if the first connection cannot be made.
+async fn follow(client: &Client, last: u16, news: mpsc::Sender<News>) -> Result<Out, Failure> {
+    let mut stream = EventStream::open(client, None, last).await?;
+    let mut after: Option<String> = None;
+    loop {
+        let failure = loop {
+            match stream.next().await {
+                Ok(Some(event)) => {
+                    after = Some(event.id.clone());
+                    if news.send(News::Event(Box::new(event))).await.is_err() {
+                        return Ok(Out::default());
+                    }
+                }
+                Ok(None) => {
+                    break Failure::new(Exit::Unreachable, "the stream of events has ended");
+                }
+                Err(failure) => break failure,
+            }
+        };
+        let _shown = news.send(News::Lost(failure)).await;
+        stream = loop {
+            tokio::time::sleep(DRAW).await;
+            match EventStream::open(client, after.as_deref(), last).await {
+                Ok(stream) => break stream,
+                Err(failure) if is_away(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        };
+    }
+}
+
+/// True if it may work later.
+fn is_away(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Unreachable | Exit::TryAgain)
+}
+
+/// Sends key figures once a second.
+async fn read_figures(client: &Client, news: mpsc::Sender<News>) -> Result<Out, Failure> {
+    loop {
+        let ask = ApiRequest::get("/v1/kpis").argument("window", WINDOW);
+        let read = client.send(ask).await.and_then(|answer| answer.read());
+        let one = match read {
+            Ok(report) => News::Report(Box::new(report)),
+            Err(failure) if is_away(&failure) => News::Lost(failure),
+            Err(failure) => return Err(failure),
+        };
+        if news.send(one).await.is_err() {
+            return Ok(Out::default());
+        }
+        tokio::time::sleep(DRAW).await;
+    }
+}
+
+impl Screen {
+    fn take(&mut self, news: News) {
+        match news {
+            News::Event(event) => {
+                if self.events.len() == SHOWN {
+                    self.events.pop_front();
+                }
+                self.events.push_back(line(&event));
+            }
+            News::Report(report) => {
+                self.report = Some(*report);
+                self.lost = None;
+            }
+            News::Lost(failure) => {
+                self.lost.get_or_insert((Instant::now(), failure.message));
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some((since, message)) = &self.lost {
+            let seconds = since.elapsed().as_secs();
+            text = format!("NOT LIVE for {seconds} s: {message}\n");
+        }
+        if let Some(report) = &self.report {
+            text.push_str(&kpis::shown(report));
+        }
+        text.push('\n');
+        for event in &self.events {
+            text.push_str(event);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// An event as a line.
+fn line(event: &Event) -> String {
+    format!(
+        "{}  {:<18}  {}",
+        event.at,
+        event.body.kind(),
+        clean(&words(&event.body))
+    )
+}
+
+fn words(body: &EventBody) -> String {
+    match body {
+        EventBody::Revision {
+            revision,
+            cause,
+            author,
+            message,
+            routes,
+            ..
+        } => {
+            let routes = listed(routes);
+            let message = message
+                .as_ref()
+                .map_or(String::new(), |why| format!(": {why}"));
+            format!(
+                "{revision} is live: {cause} by {author} [{}]{message}",
+                routes
+            )
+        }
+        EventBody::Rollout {
+            routes,
+            releases,
+            event,
+            state,
+            verdict,
+            ..
+        } => {
+            let (releases, routes) = (listed(releases), listed(routes));
+            let verdict = verdict
+                .as_ref()
+                .map_or(String::new(), |words| format!(": {words}"));
+            format!(
+                "{releases} on {routes}: {event}, {}{verdict}",
+                state.as_str()
+            )
+        }
+        EventBody::Verification {
+            revision, words, ..
+        } => format!("of rollback {revision}: {words}"),
+        EventBody::Drill {
+            route,
+            state,
+            failures,
+            ..
+        } => format!("of {route} has {}: {}", state.as_str(), failures.join("; ")),
+        EventBody::Quarantine {
+            release,
+            version,
+            lifted,
+            by,
+            reason,
+        } => {
+            let is = if *lifted {
+                "is lifted"
+            } else {
+                "is in quarantine"
+            };
+            format!("{release} ({version}) {is} by {by}: {reason}")
+        }
+        other => facts(other),
+    }
+}
+
+/// Names with commas between them.
+fn listed(names: &[impl ToString]) -> String {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// A change of facts in words.
+fn facts(body: &EventBody) -> String {
+    let ready = |ready: bool| if ready { "ready" } else { "NOT READY" };
+    match body {
+        EventBody::Endpoint {
+            release,
+            endpoint,
+            address,
+            health,
+            ejected,
+            ..
+        } => {
+            let health = format!("{health:?}").to_lowercase();
+            let ejected = if ejected.is_some() { ", ejected" } else { "" };
+            format!("{endpoint} ({address}) of {release}: {health}{ejected}")
+        }
+        EventBody::Release {
+            release,
+            version,
+            ready: is,
+        } => format!("{release} ({version}) is {}", ready(*is)),
+        EventBody::RollbackReadiness { ready: is } => format!("a rollback is {}", ready(*is)),
+        EventBody::Drained { release, version } => format!("{release} ({version})"),
+        EventBody::Disk { ok: true, .. } => "the history is written again".to_owned(),
+        EventBody::Disk { error, pending, .. } => {
+            let error = error.as_deref().unwrap_or("it does not answer");
+            format!("THE HISTORY IS NOT WRITTEN ({pending} pending): {error}")
+        }
+        EventBody::Gap { lost: Some(lost) } => format!("{lost} events are missing here"),
+        EventBody::Gap { lost: None } => {
+            "events are missing here: switchback was started anew".to_owned()
+        }
+        _ => String::new(),
+    }
+}
