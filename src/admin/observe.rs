@@ -12,8 +12,9 @@ use axum::{
 use super::{
     browser_guard::{Hosts, guard},
     content_negotiation::negotiate,
-    dashboard, drills,
+    dashboard, drills, effects,
     error::{no_such_method, no_such_path},
+    events,
     json_response::json,
     kpis, limits,
     probes::{self, ProbeState},
@@ -38,7 +39,11 @@ pub fn observe_router_with_dashboard(
 ) -> Router {
     let observed = state.probes();
     let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
+    let events = Router::new()
+        .route("/v1/events", get(events::stream_events))
+        .with_state(state.clone());
     let guarded = limits::around(reads(state))
+        .merge(events)
         .layer(from_fn(negotiate))
         .merge(dashboard::pages())
         .layer(from_fn_with_state(hosts, guard));
@@ -60,7 +65,7 @@ fn probes(observed: ProbeState) -> Router {
         .with_state(observed)
 }
 
-/// The part of the API that the dashboard reads: no configuration, no token.
+/// The part of the API that the dashboard reads.
 fn reads(state: AdminState) -> Router {
     Router::new()
         .route("/v1/session", get(read_session))
@@ -69,6 +74,7 @@ fn reads(state: AdminState) -> Router {
         .route("/v1/releases/{release}/work", get(work::work))
         .route("/v1/revisions", get(revisions::list_revisions))
         .route("/v1/revisions/{n}", get(revisions::read_revision))
+        .route("/v1/revisions/{n}/effect", get(effects::read_effect))
         .route("/v1/rollouts", get(rollouts::list_rollouts))
         .route("/v1/drills", get(drills::list_drills))
         .route("/v1/verifications", get(verifications::list_verifications))

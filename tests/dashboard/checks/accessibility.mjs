@@ -58,14 +58,12 @@ async function filled() {
 export const checks = {
   async 'accessibility: light'(browser) {
     const world = await filled();
-    await look(browser, world, 'light', 1280);
-    await look(browser, world, 'light', 400);
+    await Promise.all([1280, 400].map(width => look(browser, world, 'light', width)));
   },
 
   async 'accessibility: dark'(browser) {
     const world = await filled();
-    await look(browser, world, 'dark', 1280);
-    await look(browser, world, 'dark', 400);
+    await Promise.all([1280, 400].map(width => look(browser, world, 'dark', width)));
   },
 
   async 'accessibility: the form of the token'(browser) {

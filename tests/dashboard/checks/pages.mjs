@@ -50,7 +50,9 @@ export const checks = {
     await page.getByLabel('Filter').fill('a little');
     await row('more').waitFor({ state: 'detached' });
     await row('a little').getByRole('button', { expanded: false }).click();
-    await page.getByRole('rowheader', { name: 'routes.chat.split.green' }).waitFor();
+    const changed = page.getByRole('region', { name: /^Changed by revision/ });
+    await changed.getByRole('rowheader', { name: 'routes.chat.split.green' }).waitFor();
+    await page.getByRole('heading', { name: 'Effect' }).waitFor();
     await row('a little').getByRole('button', { name: /^Roll back to/ }).click();
     await page.getByRole('button', { name: 'Roll back now' }).click();
     await page.getByText('is live.').waitFor();
@@ -80,5 +82,15 @@ export const checks = {
     await page.getByText(/^Drill .*: passed\.$/).waitFor();
     const { drills } = await world.api('GET', 'drills');
     assert.equal(drills[0].passed, true);
+  },
+
+  async 'pages: what happens is shown at once, with the reason'(browser) {
+    const world = await World.start();
+    const page = await browser.open(world.url);
+    await page.getByRole('heading', { name: 'Events' }).waitFor();
+    await world.api('PUT', 'routes/chat/split', { weights: { blue: 50, green: 50 }, message: 'half and half' });
+    const event = page.getByRole('listitem').filter({ hasText: /is live \(publish by local\): half and half/ });
+    await event.waitFor({ timeout: 800 });
+    await page.getByRole('img', { name: 'Configured shares: blue 50 %, green 50 %' }).waitFor();
   },
 };

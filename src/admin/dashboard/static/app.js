@@ -3,6 +3,7 @@
 import { html, render } from './html.js';
 import { onChange, state, update } from './store.js';
 import { readSession, mayRead } from './session.js';
+import { listen } from './events.js';
 import { refresh } from './feed.js';
 import { Frame } from './views/frame.js';
 
@@ -21,7 +22,9 @@ async function begin() {
     setTimeout(begin, 1_000);
     return;
   }
-  if (mayRead(state.session)) refresh();
+  if (!mayRead(state.session)) return;
+  refresh();
+  listen();
 }
 
 const root = document.getElementById('app');

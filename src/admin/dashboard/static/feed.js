@@ -48,6 +48,11 @@ export async function refresh() {
   timer = setTimeout(refresh, document.hidden ? HIDDEN_INTERVAL : INTERVAL);
 }
 
-export const statusAge = () => (state.status ? now() - state.statusAt : Infinity);
+// Age of what is shown; that of the figures counts from the time at which the server read them.
+export function statusAge() {
+  if (!state.status) return Infinity;
+  const late = Math.max(0, state.figures.age_seconds - 1) * 1_000;
+  return now() - state.statusAt + late;
+}
 
 document.addEventListener('visibilitychange', () => document.hidden || refresh());

@@ -12,11 +12,19 @@ export const kpisOfRoute = route => state.figures?.routes.find(entry => entry.ro
 
 export const kpisOf = (route, release) => kpisOfRoute(route)?.releases.find(entry => entry.release === release);
 
+// Intervals of a second whose requests make the live shares: few, so that a change is soon seen whole.
+const RECENT = 10;
+
+const sum = values => values.reduce((all, value) => all + value, 0);
+
 // The shares of the traffic; nothing without a request.
 export function liveShares(route) {
-  const releases = kpisOfRoute(route.name)?.releases.filter(entry => entry.live_share !== undefined) ?? [];
-  if (releases.length === 0) return undefined;
-  return releases.map(entry => ({ release: entry.release, share: entry.live_share }));
+  const counts = (kpisOfRoute(route)?.releases ?? []).filter(entry => entry.points).map(entry => ({
+    release: entry.release, requests: sum(entry.points.requests.slice(-RECENT)),
+  }));
+  const all = sum(counts.map(({ requests }) => requests));
+  if (all === 0) return undefined;
+  return counts.map(({ release, requests }) => ({ release, share: requests / all }));
 }
 
 // A series of a release: times in seconds and values, `null` where there is none.

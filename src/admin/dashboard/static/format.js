@@ -36,6 +36,9 @@ export const clock = time => new Date(time).toLocaleString('en-GB', { dateStyle:
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString('en')} ${number === 1 ? one : many}`;
 
+// Bad requests among all.
+export const badOf = (bad, all) => `${percent(all === 0 ? undefined : bad / all)} of ${number(all)}`;
+
 export const words = text => String(text).replaceAll('_', ' ');
 
 export function cause(cause) {

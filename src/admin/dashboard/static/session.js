@@ -13,7 +13,7 @@ export async function logIn(token) {
 
 export async function logOut() {
   await request('DELETE', 'v1/session');
-  update({ status: undefined, figures: undefined, dialog: undefined });
+  update({ status: undefined, figures: undefined, events: [], dialog: undefined });
   await readSession();
 }
 

@@ -8,6 +8,8 @@ export const state = {
   statusAt: 0,
   // Key figures of the routes, which come with the status.
   figures: undefined,
+  // The latest events, the latest first.
+  events: [],
   // Error of the last request for the status.
   lost: undefined,
   // The open dialog: a function that draws it.

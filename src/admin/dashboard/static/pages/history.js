@@ -30,9 +30,9 @@ function Row({ revision, session, isOpen, toggle }) {
     <td data-label="Cause">${cause(revision.cause)}</td>
     <td data-label="Why">${author.message}</td>
     <td data-label="State">
-      ${revision.live && html`<span class="chip good">live</span>`}
-      ${revision.undoable && !revision.live && html`<span class="chip plain">on the way back</span>`}
-      ${!revision.durable && html`<span class="chip bad">not durable</span>`}
+      ${revision.live && html`<span class="chip good">live</span> `}
+      ${revision.undoable && !revision.live && html`<span class="chip plain">on the way back</span> `}
+      ${!revision.durable && html`<span class="chip bad">not durable</span> `}
       ${verification && html`<a class="chip plain" href="#/verifications">${words(verification.verdict)}</a>`}
     </td>
     <td>${canGo && html`<button type="button" class="danger" onClick=${() => offer(rollback(number))}>Roll back to ${number}</button>`}</td>

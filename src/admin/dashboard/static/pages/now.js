@@ -3,6 +3,7 @@
 import { html } from '../html.js';
 import { state, update } from '../store.js';
 import { ROUTES, refresh } from '../feed.js';
+import { EventLog } from '../views/event_log.js';
 import { RollbackCard } from '../views/rollback_card.js';
 import { RouteCard } from '../views/route_card.js';
 
@@ -24,6 +25,7 @@ export function Now({ status, session }) {
     <${RollbackCard} rollback=${status.rollback} session=${session} />
     <${Pages} status=${status} />
     ${status.routes.map(route => html`<${RouteCard} key=${route.name} route=${route} status=${status} session=${session} />`)}
+    <${EventLog} events=${state.events} />
     ${status.routes.length === 0 && html`<p>The table has no route.</p>`}
   `;
 }

@@ -14,21 +14,27 @@ function Log({ entries }) {
   </li>`)}</ol></details>`;
 }
 
+function Route({ entry, isOnly }) {
+  return html`<h3>${entry.route}: ${entry.from} ${entry.from_version} to ${entry.to} ${entry.to_version}, ${entry.weight} %</h3>
+    ${!isOnly && html`<${Verdict} verdict=${entry.verdict} from=${entry.from} to=${entry.to} />`}`;
+}
+
 function Rollout({ rollout, session }) {
-  const { id, route, from, to, state, plan, step, ended_at: ended } = rollout;
+  const { id, from, to, state, plan, step, routes, ended_at: ended } = rollout;
+  const names = routes.map(one => one.route).join(', ');
   return html`<section class="card" aria-labelledby="rollout-${id}">
     <div class="row">
-      <h2 id="rollout-${id}">${to} on ${route} <small>${id}</small></h2>
-      ${session.may_change && !ended && html`<${RolloutCommands} rollout=${rollout} />`}
+      <h2 id="rollout-${id}">${to} on ${names} <small>${id}</small></h2>
+      ${session.may_change && html`<${RolloutCommands} rollout=${rollout} />`}
     </div>
     <p><span class="chip ${KINDS[state]}">${words(state)}</span>
       ${rollout.paused_for && ` for ${words(rollout.paused_for)}`}
-      ${' '}from ${from} ${rollout.from_version} to ${to} ${rollout.to_version}, step ${step + 1} of ${plan.steps.length}, ${rollout.weight} %
-      held for ${rollout.held}; begun ${ago(rollout.started_at)} by ${rollout.author}${ended && `, ended ${ago(ended)}`}
+      ${' '}step ${step + 1} of ${plan.steps.length}, held for ${rollout.held}; begun ${ago(rollout.started_at)} by ${rollout.author}${ended && `, ended ${ago(ended)}`}
       ${rollout.message && html`: <q>${rollout.message}</q>`}</p>
     ${rollout.waiting_for && html`<p class="note warn">${rollout.waiting_for}</p>`}
     ${rollout.gate && html`<p>Gate ${rollout.gate.hook}: ${rollout.gate.decision}${rollout.gate.reason && `, ${rollout.gate.reason}`}</p>`}
     <${Verdict} verdict=${rollout.verdict} from=${from} to=${to} />
+    ${routes.map(entry => html`<${Route} key=${entry.route} entry=${entry} isOnly=${routes.length === 1} />`)}
     <${Log} entries=${rollout.log} />
   </section>`;
 }

@@ -12,8 +12,9 @@ const EFFECTS = {
   pause: 'The weights stay as they are; the release is still judged, and taken back if it is worse.',
   resume: 'The rollout goes on.',
   approve: 'The step ends, and the rollout goes on.',
+  skip: 'The step, or the bake, ends now, whatever it waits for.',
   promote: 'The release gets all requests now, without further steps.',
-  abort: 'The rollout ends, and the earlier release gets all requests.',
+  abort: 'The rollout is given up: the earlier release gets all requests.',
   rollback: 'The release is taken back: the earlier one gets all requests.',
 };
 
@@ -33,7 +34,6 @@ class CommandDialog extends Component {
       this.setState({ isBusy: false, error });
     }
     refresh();
-    command.after?.();
   };
 
   form({ command }, { message, isBusy }) {
@@ -64,10 +64,11 @@ export function command(command) {
 }
 
 // The id names the rollout and not the route: a command never meets a later one.
-export function commandRollout(rollout, name, after) {
+export function commandRollout(rollout, name) {
   const verb = `${name[0].toUpperCase()}${name.slice(1)}`;
+  const names = rollout.routes.map(one => one.route).join(', ');
   command({
-    title: `${verb} the rollout of ${rollout.to} on ${rollout.route}`,
+    title: `${verb} the rollout of ${rollout.to} on ${names}`,
     verb: name === 'rollback' ? 'Roll back now' : verb,
     effect: EFFECTS[name],
     method: 'POST',
@@ -76,6 +77,5 @@ export function commandRollout(rollout, name, after) {
     takesReason: true,
     isDanger: name === 'rollback' || name === 'abort',
     done: answer => `The rollout is ${words(answer.state)}; ${answer.to} has ${answer.weight} % of the route.`,
-    after,
   });
 }

@@ -1,6 +1,7 @@
 // What surrounds every page: navigation, the state of the connection, the dialog.
 
 import { html } from '../html.js';
+import { listen } from '../events.js';
 import { STALE, statusAge } from '../feed.js';
 import { logOut, mayRead } from '../session.js';
 import { span } from '../format.js';
@@ -27,11 +28,16 @@ function Navigation({ pages, page }) {
   </ul></nav>`;
 }
 
+async function leave() {
+  await logOut();
+  listen();
+}
+
 function Caller({ session }) {
   if (!session.token_required) return html`<p class="caller">${session.may_change ? 'no token needed' : 'read-only'}</p>`;
   return html`<p class="caller">
     ${session.caller}${session.may_change ? '' : ' (read-only)'}
-    <button type="button" class="quiet" onClick=${logOut}>Log out</button>
+    <button type="button" class="quiet" onClick=${leave}>Log out</button>
   </p>`;
 }
 

@@ -30,7 +30,7 @@ export class Listing extends Component {
   render({ children }, { list, error }) {
     return html`
       ${error && html`<p role="alert" class="note bad">${error.message}</p>`}
-      ${list ? children(list, this.read) : html`<p>Reading …</p>`}
+      ${list ? children(list) : html`<p>Reading …</p>`}
     `;
   }
 }

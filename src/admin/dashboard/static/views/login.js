@@ -2,6 +2,7 @@
 
 import { Component, createRef, html } from '../html.js';
 import { logIn } from '../session.js';
+import { listen } from '../events.js';
 import { refresh } from '../feed.js';
 
 export class Login extends Component {
@@ -19,6 +20,7 @@ export class Login extends Component {
     try {
       await logIn(this.field.current.value.trim());
       refresh();
+      listen();
     } catch (error) {
       this.field.current.value = '';
       this.setState({ isBusy: false, error: error.message });

@@ -2,7 +2,7 @@
 
 import { html } from '../html.js';
 import { number, percent, seconds } from '../format.js';
-import { SERIES, kpisOf, kpisOfRoute } from '../figures.js';
+import { SERIES, kpisOf, kpisOfRoute, liveShares } from '../figures.js';
 import { Endpoints } from './endpoints.js';
 import { RouteCharts } from './route_charts.js';
 import { Sparkline } from './sparkline.js';
@@ -26,7 +26,8 @@ function Figure({ label, name, text, points, of, unit }) {
 
 function Row({ route, share, release }) {
   const { release: name } = share;
-  const { kpis, points, live_share: live } = kpisOf(route.name, name) ?? {};
+  const { kpis, points } = kpisOf(route.name, name) ?? {};
+  const live = liveShares(route.name)?.find(one => one.release === name)?.share;
   return html`<tr>
     <th scope="row"><span class="swatch ${kindOf(route, name)}" aria-hidden="true"></span> ${name}
       ${name === route.stable && html` <span class="chip plain">stable</span>`}

@@ -24,14 +24,14 @@ function Drill({ drill }) {
 
 export function RouteCard({ route, status, session }) {
   const id = `route-${route.name}`;
-  const rollout = status.rollouts.find(rollout => rollout.route === route.name);
+  const rollout = status.rollouts.find(rollout => rollout.routes.some(one => one.route === route.name));
   return html`<section class="card route" aria-labelledby=${id}>
     <div class="row">
       <div><h2 id=${id}>${route.name}</h2><p class="match"><code>${matching(route)}</code></p></div>
       ${session.may_change && !rollout && html`<${RouteActions} route=${route} status=${status} />`}
     </div>
-    <${SplitBar} route=${route} live=${liveShares(route)} />
-    ${rollout && html`<${RolloutPanel} rollout=${rollout} session=${session} />`}
+    <${SplitBar} route=${route} live=${liveShares(route.name)} />
+    ${rollout && html`<${RolloutPanel} rollout=${rollout} route=${route.name} session=${session} />`}
     <${ReleaseTable} route=${route} status=${status} />
     <${Drill} drill=${route.drill} />
   </section>`;

@@ -1,15 +1,15 @@
 // The verdict on a release: a sentence, and each signal beside that of the stable release.
 
 import { html } from '../html.js';
-import { number, percent, seconds, words } from '../format.js';
+import { badOf, seconds, words } from '../format.js';
 
 const KINDS = { worse: 'bad', fine: 'good', not_enough_data: 'plain', unmeasurable: 'warn' };
 
-const share = rate => `${percent(rate.units === 0 ? undefined : rate.bad / rate.units)} of ${number(rate.units)}`;
+const share = rate => badOf(rate.bad, rate.units);
 
 export function Verdict({ verdict, from, to }) {
   if (!verdict) return html`<p>No verdict yet.</p>`;
-  return html`<p><span class="chip ${KINDS[verdict.overall]}">${words(verdict.overall)}</span> ${verdict.words}</p>
+  return html`<p class="note ${KINDS[verdict.overall]}">${verdict.words}</p>
     <div class="scroll" tabindex="0" role="region" aria-label="Signals of ${to}">
       <table>
         <thead><tr><th scope="col">Signal</th><th scope="col">${to}</th><th scope="col">${from}</th><th scope="col">Verdict</th></tr></thead>
