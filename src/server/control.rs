@@ -25,7 +25,7 @@ use crate::{
     telemetry::{AccessLogGuard, Metrics, names},
 };
 
-/// Interval of counting what the access log dropped.
+/// Interval of draining metric buffers, and of counting what the access log dropped.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// All running parts of the control plane.
@@ -107,9 +107,7 @@ impl ControlPlane {
         exporters::spawn(&mut tasks, config, &metrics, &controller, &readiness, &stop);
         let tending = Arc::clone(&controller);
         tasks.spawn(async move { tending.run().await });
-        if let Some(log) = access_log {
-            tasks.spawn(upkeep(log));
-        }
+        tasks.spawn(upkeep(metrics.clone(), access_log));
         let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {
@@ -277,10 +275,13 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _stopped = stop.wait_for(|stop| *stop).await;
 }
 
-async fn upkeep(access_log: AccessLogGuard) {
+async fn upkeep(metrics: Metrics, access_log: Option<AccessLogGuard>) {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
         ticks.tick().await;
-        access_log.upkeep();
+        metrics.upkeep();
+        if let Some(log) = &access_log {
+            log.upkeep();
+        }
     }
 }

@@ -8,6 +8,7 @@ pub use super::{
         VERIFICATIONS_RUNNING,
     },
 };
+use crate::stats::BOUNDS_SECONDS;
 
 /// Always 1; its labels identify the build.
 pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The running build");
@@ -373,5 +374,15 @@ pub const ALL: &[Metric] = &[
     VERIFICATIONS_RUNNING,
 ];
 
-/// Histograms of durations of micro- to milliseconds.
-pub const SHORT: &[&str] = &[CONVERGENCE_SECONDS.0, SWAP_SECONDS.0];
+/// Bounds for durations of micro- to milliseconds: swaps and convergence.
+const SHORT_SECONDS: [f64; 12] = [
+    0.000_001, 0.000_005, 0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
+];
+
+/// Upper bounds of the buckets of a histogram, in seconds.
+pub(super) fn bounds_of(name: &str) -> &'static [f64] {
+    if [CONVERGENCE_SECONDS.0, SWAP_SECONDS.0].contains(&name) {
+        return &SHORT_SECONDS;
+    }
+    &BOUNDS_SECONDS
+}

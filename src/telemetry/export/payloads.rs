@@ -81,7 +81,9 @@ mod tests {
     #[test]
     fn a_line_that_just_fits_shares_no_payload() {
         let mut payloads = Payloads::new(5);
-        ["ab", "cd", "efghi"].map(|line| payloads.push(line));
+        for line in ["ab", "cd", "efghi"] {
+            payloads.push(line);
+        }
         let texts: Vec<_> = payloads
             .finish()
             .0
