@@ -1,12 +1,13 @@
 //! From the state of a judge to its verdict.
 
 use super::{
-    judge::{Judge, Signals},
+    judge::{Judge, Signals, Source},
     level::{FineEvidence, Level},
     number::real,
+    query::Query,
     tally::Tally,
-    verdict::{Finding, MetricVerdict, Obstacle, Rate, Verdict},
-    words::{Claim, Names, Sentence, overall},
+    verdict::{Finding, MetricVerdict, Obstacle, QueryVerdict, Rate, Verdict},
+    words::{Claim, Names, Numbers, QueryNumbers, QuerySentence, Sentence, overall},
 };
 
 /// Share of the canary from which stable is too small to compare with: at 95 % it takes forty times the evidence of 5 %.
@@ -24,9 +25,20 @@ impl Judge {
         let found = self.finding();
         let e = self.e();
         let bound = self.settings.worse_bound();
-        let blamed = self
-            .alarm
-            .and_then(|alarm| metrics.iter().find(|metric| metric.name == alarm.signal));
+        let queries: Vec<_> = (0..)
+            .zip(&self.queries)
+            .map(|(index, query)| self.query((index, query), names))
+            .collect();
+        let blamed = self.alarm.and_then(|alarm| match alarm.source {
+            Source::Signal(signal) => {
+                let metric = metrics.iter().find(|metric| metric.name == signal)?;
+                Some(Numbers(metric, names).to_string())
+            }
+            Source::Query(index) => {
+                let query = queries.get(usize::from(index))?;
+                Some(QueryNumbers(query, names).to_string())
+            }
+        });
         let words = overall(found, (e, bound), blamed, obstacle, names);
         Verdict {
             overall: found,
@@ -34,6 +46,7 @@ impl Judge {
             bound,
             obstacle: obstacle.filter(|_| found == Finding::Unmeasurable),
             metrics,
+            queries,
             words,
         }
     }
@@ -44,7 +57,9 @@ impl Judge {
             Finding::Worse
         } else if self.obstacle().is_some() {
             Finding::Unmeasurable
-        } else if self.watches.iter().all(|signals| self.is_fine(signals)) {
+        } else if self.watches.iter().all(|signals| self.is_fine(signals))
+            && self.queries.iter().all(|query| self.is_query_fine(query))
+        {
             Finding::Fine
         } else {
             Finding::NotEnoughData
@@ -107,10 +122,43 @@ impl Judge {
         metric
     }
 
+    /// Verdict by a query. It needs no large share of stable: the two have a value each.
+    fn query(&self, (index, query): (u8, &Query), names: Names<'_>) -> QueryVerdict {
+        let now = self.part_of_query(query);
+        let source = Source::Query(index);
+        let alarm = self.alarm.filter(|alarm| alarm.source == source);
+        let e = alarm.map_or(now, |alarm| alarm.part.max(now));
+        let bound = self.settings.worse_bound();
+        let verdict = if alarm.is_some() || e >= bound {
+            Finding::Worse
+        } else if self.is_query_fine(query) {
+            Finding::Fine
+        } else {
+            Finding::NotEnoughData
+        };
+        let mut shown = QueryVerdict {
+            name: query.watch.name.clone(),
+            worse: query.watch.worse,
+            verdict,
+            e,
+            fine_e: query.fine_e(),
+            fine_bound: self.settings.fine_bound(),
+            worse_in: query.worse,
+            intervals: query.intervals,
+            words: String::new(),
+        };
+        shown.words = QuerySentence(&shown, names, bound).to_string();
+        shown
+    }
+
+    fn is_query_fine(&self, query: &Query) -> bool {
+        query.fine_e() >= self.settings.fine_bound()
+    }
+
     fn metric_finding(&self, signals: &Signals, obstacle: Option<Obstacle>) -> Finding {
         let is_blamed = self
             .alarm
-            .is_some_and(|alarm| alarm.signal == signals.watch.signal());
+            .is_some_and(|alarm| alarm.source == Source::Signal(signals.watch.signal()));
         if is_blamed || self.metric_e(signals) >= self.settings.worse_bound() {
             Finding::Worse
         } else if obstacle.is_some() {
@@ -124,10 +172,10 @@ impl Judge {
 
     /// Its part of the e-value; for the signal that raised the alarm, the largest that it was.
     fn metric_e(&self, signals: &Signals) -> f64 {
-        let now = signals.worse_e(&self.settings);
+        let now = self.part_of(signals);
         let alarm = self
             .alarm
-            .filter(|alarm| alarm.signal == signals.watch.signal());
+            .filter(|alarm| alarm.source == Source::Signal(signals.watch.signal()));
         alarm.map_or(now, |alarm| alarm.part.max(now))
     }
 

@@ -6,7 +6,8 @@ use thiserror::Error;
 use super::{
     evidence::Evidence,
     level::Level,
-    number::e_value,
+    number::{e_value, real},
+    query::{self, Compared, Query, QueryWatch},
     settings::{Settings, SettingsError},
     share::Share,
     share_check::ShareCheck,
@@ -28,6 +29,12 @@ pub enum WatchError {
     /// A signal is named twice.
     #[error("the signal `{}` is named twice", .0.as_str())]
     Twice(Signal),
+    /// There are too many queries, or one is named twice.
+    #[error(
+        "there are more than {} queries, or one is named twice",
+        query::MOST_QUERIES
+    )]
+    Queries,
 }
 
 /// Judge of one rollout: small, and saved with serde. Signals, thresholds and weights are fixed when it is made.
@@ -41,6 +48,8 @@ pub struct Judge {
     pub(super) settings: Settings,
     #[serde(deserialize_with = "valid_signals")]
     pub(super) watches: Vec<Signals>,
+    #[serde(deserialize_with = "query::valid")]
+    pub(super) queries: Vec<Query>,
     pub(super) step: u32,
     pub(super) share: Share,
     /// Units of the whole rollout.
@@ -77,11 +86,20 @@ pub(super) struct Alarm {
     /// Largest e-value since.
     #[serde(deserialize_with = "e_value")]
     pub(super) e: f64,
-    /// Signal with the largest part of it.
-    pub(super) signal: Signal,
-    /// Largest part of that signal since.
+    /// Signal or query with the largest part of it.
+    pub(super) source: Source,
+    /// Largest part of that since.
     #[serde(deserialize_with = "e_value")]
     pub(super) part: f64,
+}
+
+/// A part of the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Source {
+    /// A signal.
+    Signal(Signal),
+    /// The query at this index.
+    Query(u8),
 }
 
 /// Version of the saved form. Another one is not read: its judge starts anew, without evidence.
@@ -89,7 +107,7 @@ pub(super) struct Alarm {
 #[serde(try_from = "u16", into = "u16")]
 struct Version;
 
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 impl TryFrom<u16> for Version {
     type Error = String;
@@ -115,11 +133,27 @@ impl Judge {
     /// # Errors
     /// If a setting is invalid, or there is no signal, or one is there twice.
     pub fn new(settings: Settings, watches: Vec<Watch>) -> Result<Self, WatchError> {
+        Self::with_queries(settings, watches, Vec::new())
+    }
+
+    /// Creates a judge that compares the values of queries as well: a fifth of the evidence is theirs.
+    ///
+    /// # Errors
+    /// As [`Judge::new`], or if there are more than four queries, or one is there twice.
+    pub fn with_queries(
+        settings: Settings,
+        watches: Vec<Watch>,
+        queries: Vec<QueryWatch>,
+    ) -> Result<Self, WatchError> {
         settings.check()?;
+        if !query::are_valid(&queries) {
+            return Err(WatchError::Queries);
+        }
         Ok(Self {
             version: Version,
             settings,
             watches: signals(watches)?,
+            queries: queries.into_iter().map(Query::new).collect(),
             step: 0,
             share: Share::NONE,
             started: Tally::default(),
@@ -170,6 +204,16 @@ impl Judge {
         }
     }
 
+    /// Adds the values of one interval, compared, of the query at an index. Intervals that overlap are not two.
+    pub fn observe_query(&mut self, index: usize, compared: Compared) {
+        if let Some(query) = self.queries.get_mut(index) {
+            query.observe(compared);
+            if compared == Compared::CanaryWorse {
+                self.raise_alarm();
+            }
+        }
+    }
+
     /// Continues after a restart: what was counted since the state was saved is lost. *Fine* pays for one bad unit of the
     /// canary at each signal; *worse* keeps all of its evidence.
     pub fn resume(&mut self) {
@@ -181,6 +225,12 @@ impl Judge {
         {
             level.charge(&self.settings);
         }
+        self.queries.iter_mut().for_each(Query::charge);
+    }
+
+    /// The queries whose values it compares.
+    pub fn queries(&self) -> impl Iterator<Item = &QueryWatch> {
+        self.queries.iter().map(|query| &query.watch)
     }
 
     /// Thresholds of a signal that it looks at, if that has some.
@@ -202,12 +252,36 @@ impl Judge {
 
     /// E-value of the whole judge: the weighted average of all signals, at least `1 / alpha` if the canary is worse.
     pub fn e(&self) -> f64 {
-        let now = self
-            .watches
-            .iter()
-            .map(|signals| signals.worse_e(&self.settings))
-            .sum();
+        let now = self.parts().map(|(_, part)| part).sum();
         self.alarm.map_or(now, |alarm| alarm.e.max(now))
+    }
+
+    /// The e-value by its parts.
+    fn parts(&self) -> impl Iterator<Item = (Source, f64)> {
+        let signals = self.watches.iter().map(|signals| {
+            let source = Source::Signal(signals.watch.signal());
+            (source, self.part_of(signals))
+        });
+        let queries = (0..).zip(&self.queries);
+        let queries =
+            queries.map(|(index, query)| (Source::Query(index), self.part_of_query(query)));
+        signals.chain(queries)
+    }
+
+    /// Part of the e-value that a signal has.
+    pub(super) fn part_of(&self, signals: &Signals) -> f64 {
+        let rest = if self.queries.is_empty() {
+            1.0
+        } else {
+            1.0 - query::WEIGHT
+        };
+        rest * signals.worse_e(&self.settings)
+    }
+
+    /// Part of the e-value that a query has.
+    pub(super) fn part_of_query(&self, query: &Query) -> f64 {
+        let count = real(self.queries.len() as u64);
+        query::WEIGHT / count * query.worse_e(&self.settings)
     }
 
     fn begin_step(&mut self, step: u32) {
@@ -223,6 +297,7 @@ impl Judge {
         {
             level.begin_step();
         }
+        self.queries.iter_mut().for_each(Query::begin_step);
     }
 
     fn count_units(&mut self, evidence: &Evidence, is_current: bool) {
@@ -242,20 +317,12 @@ impl Judge {
 
     fn raise_alarm(&mut self) {
         let e = self.e();
-        let part = |signals: &Signals| signals.worse_e(&self.settings);
-        let largest = self
-            .watches
-            .iter()
-            .max_by(|a, b| part(a).total_cmp(&part(b)));
+        let largest = self.parts().max_by(|a, b| a.1.total_cmp(&b.1));
         let now = largest
             .filter(|_| e >= self.settings.worse_bound())
-            .map(|signals| Alarm {
-                e,
-                signal: signals.watch.signal(),
-                part: part(signals),
-            });
+            .map(|(source, part)| Alarm { e, source, part });
         self.alarm = match (self.alarm, now) {
-            (Some(alarm), Some(now)) if alarm.signal == now.signal => Some(Alarm {
+            (Some(alarm), Some(now)) if alarm.source == now.source => Some(Alarm {
                 part: alarm.part.max(now.part),
                 ..now
             }),

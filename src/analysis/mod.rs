@@ -36,6 +36,7 @@ mod margin;
 mod mixture;
 mod number;
 mod period;
+mod query;
 mod ratio;
 mod recovery;
 mod recovery_verdict;
@@ -62,6 +63,7 @@ pub use self::{
     interval::{CONFIDENCE, Estimate},
     judge::{Judge, WatchError},
     period::{Period, PeriodNames, Reference, Since},
+    query::{Compared, Direction, MOST_QUERIES, QueryWatch},
     recovery::Recovery,
     recovery_verdict::{Evidence as RecoveryEvidence, Outcome, RecoverySignal, RecoveryVerdict},
     settings::{Settings, SettingsError},
@@ -69,6 +71,6 @@ pub use self::{
     signal::{Signal, Watch},
     tally::{Arm, Tally},
     thresholds::{LEVELS, Thresholds},
-    verdict::{Finding, MetricVerdict, Obstacle, Rate, Verdict},
+    verdict::{Finding, MetricVerdict, Obstacle, QueryVerdict, Rate, Verdict},
     words::Names,
 };

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::signal::Signal;
+use super::{query::Direction, signal::Signal, tally::Tally};
 
 /// Finding on the canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -55,6 +55,8 @@ pub struct Verdict {
     pub obstacle: Option<Obstacle>,
     /// Each signal.
     pub metrics: Vec<MetricVerdict>,
+    /// Each query.
+    pub queries: Vec<QueryVerdict>,
     /// The verdict as a sentence.
     pub words: String,
 }
@@ -79,6 +81,29 @@ pub struct MetricVerdict {
     pub canary: Rate,
     /// Bad units of stable in the same time.
     pub stable: Rate,
+    /// The verdict with its numbers as a sentence.
+    pub words: String,
+}
+
+/// Verdict by the values of a query.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueryVerdict {
+    /// Name of the query.
+    pub name: String,
+    /// Direction in which a value is worse.
+    pub worse: Direction,
+    /// Its finding.
+    pub verdict: Finding,
+    /// Its part of the e-value that the canary is worse.
+    pub e: f64,
+    /// E-value that the canary is fine.
+    pub fine_e: f64,
+    /// Bound of that e-value, `1 / beta`.
+    pub fine_bound: f64,
+    /// Intervals in which the canary's value was worse, and in which stable's was.
+    pub worse_in: Tally,
+    /// Intervals that were compared.
+    pub intervals: u64,
     /// The verdict with its numbers as a sentence.
     pub words: String,
 }

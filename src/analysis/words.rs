@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::{
     number::real,
+    query::Direction,
     signal::Signal,
-    verdict::{Finding, MetricVerdict, Obstacle, Rate},
+    verdict::{Finding, MetricVerdict, Obstacle, QueryVerdict, Rate},
 };
 
 /// Names of the two releases.
@@ -90,6 +91,50 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
+/// The numbers of a query: "`p99` of green is higher than that of blue in 11 of 12 intervals".
+pub(super) struct QueryNumbers<'a>(pub(super) &'a QueryVerdict, pub(super) Names<'a>);
+
+impl fmt::Display for QueryNumbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(query, Names { canary, stable }) = self;
+        let worse = match query.worse {
+            Direction::Higher => "higher",
+            Direction::Lower => "lower",
+        };
+        let (bad, all) = (Count(query.worse_in.canary), Count(query.intervals));
+        let name = &query.name;
+        write!(
+            f,
+            "`{name}` of {canary} is {worse} than that of {stable} in {bad} of {all} intervals"
+        )
+    }
+}
+
+/// A query's verdict with its numbers.
+pub(super) struct QuerySentence<'a>(
+    pub(super) &'a QueryVerdict,
+    pub(super) Names<'a>,
+    pub(super) f64,
+);
+
+impl fmt::Display for QuerySentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(query, names, bound) = self;
+        write!(f, "{}; ", QueryNumbers(query, *names))?;
+        let (e, worse) = (EValue(query.e), EValue(*bound));
+        let (fine, needed) = (EValue(query.fine_e), EValue(query.fine_bound));
+        match query.verdict {
+            Finding::Worse if query.e >= *bound => write!(f, "worse, e = {e} ≥ {worse}"),
+            Finding::Worse => f.write_str("worse, together with the other signals"),
+            Finding::Fine => write!(f, "fine: fewer than four of five, e = {fine} ≥ {needed}"),
+            Finding::NotEnoughData | Finding::Unmeasurable => write!(
+                f,
+                "not enough data, e = {e} of {worse} for worse, {fine} of {needed} for fine"
+            ),
+        }
+    }
+}
+
 pub(super) const fn verb(signal: Signal) -> &'static str {
     match signal {
         Signal::Failures => "fails",
@@ -105,7 +150,7 @@ pub(super) const fn verb(signal: Signal) -> &'static str {
 pub(super) fn overall(
     found: Finding,
     (e, bound): (f64, f64),
-    blamed: Option<&MetricVerdict>,
+    blamed: Option<String>,
     obstacle: Option<Obstacle>,
     names: Names<'_>,
 ) -> String {
@@ -113,8 +158,7 @@ pub(super) fn overall(
     let (e, bound) = (EValue(e), EValue(bound));
     match (found, obstacle) {
         (Finding::Worse, _) => {
-            let blamed = blamed.map(|metric| format!(": {}", Numbers(metric, names)));
-            let blamed = blamed.unwrap_or_default();
+            let blamed = blamed.map_or_else(String::new, |blamed| format!(": {blamed}"));
             format!("worse, e = {e} ≥ {bound} over all signals{blamed}")
         }
         (Finding::Fine, _) => format!("fine: {canary} is not worse than {stable} by any signal"),
