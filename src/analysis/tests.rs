@@ -372,9 +372,9 @@ fn all_parts_together_are_worth_one_at_the_start() {
     let mut judge = Judge::with_queries(settings, watches, queries).unwrap();
     let mut evidence = Evidence::of_step(0, Share::of_weights(50, 50));
     for signal in [Signal::Failures, Signal::BrokenStreams] {
-        evidence.bad(signal, 0, Arm::Canary, 3);
+        evidence.bad(signal, 0, Arm::Canary, 1);
     }
-    judge.observe(&evidence);
+    (0..3).for_each(|_| judge.observe(&evidence));
     for query in [0, 1] {
         (0..3).for_each(|_| judge.observe_query(query, Compared::CanaryWorse));
     }
@@ -386,8 +386,8 @@ fn all_parts_together_are_worth_one_at_the_start() {
 fn only_three_bad_canaries() -> f64 {
     let mut evidence = Evidence::of_step(0, Share::of_weights(50, 50));
     let mut judge = only_failures();
-    evidence.bad(Signal::Failures, 0, Arm::Canary, 3);
-    judge.observe(&evidence);
+    evidence.bad(Signal::Failures, 0, Arm::Canary, 1);
+    (0..3).for_each(|_| judge.observe(&evidence));
     judge.e()
 }
 

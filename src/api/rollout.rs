@@ -191,7 +191,8 @@ pub enum RolloutFinding {
 /// Verdict by one signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RolloutMetric {
-    /// The signal: `failures`, `slow` or `broken_streams`.
+    /// The signal (`failures`, `broken_streams`, `slow`, `first_byte_late`, `negative_feedback` or `client_errors`), or the
+    /// name of a query.
     pub name: String,
     /// Its finding.
     pub verdict: RolloutFinding,
@@ -204,7 +205,7 @@ pub struct RolloutMetric {
     /// Threshold in seconds, of a signal that has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_seconds: Option<f64>,
-    /// Bad requests of the release, and all of them.
+    /// Bad requests of the release, and all of them; of a query the intervals in which its value was worse.
     pub canary: RolloutRate,
     /// Those of the stable release in the same time.
     pub stable: RolloutRate,

@@ -31,6 +31,11 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     feedback::check(&config.feedback, &mut found);
     for (name, plan) in &config.plans {
         found.extend(plan.problems(&format!("plans.{name}")));
+        if !plan.metrics.is_empty() && config.prometheus.url.is_none() {
+            let path = format!("plans.{name}.metrics");
+            let problem = Problem::new(path, "there is no Prometheus to ask");
+            found.push(problem.hint("add `[prometheus]` with `url = \"http://127.0.0.1:9090\"`"));
+        }
     }
     check_hooks::check(config, &mut found);
     names(config, &mut found);
@@ -41,6 +46,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     if let Some(datadog) = &config.datadog {
         datadog.check(&mut found);
     }
+    config.prometheus.check(&mut found);
     found.extend(config.shutdown.problem());
     if files == FileCheck::MustExist {
         missing_files(config, &mut found);
@@ -256,7 +262,7 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         }
     };
     config.each_path(|at, path| {
-        if ["listeners.", "admin.", "sessions.", "hooks."]
+        if ["listeners.", "admin.", "sessions.", "hooks.", "prometheus."]
             .iter()
             .any(|part| at.starts_with(part))
         {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Datadog, Discovery, Drills, Feedback, HealthChecks, History, HookSpec,
-    Listener, Log, Network, Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts,
-    Variables, Verification,
+    Listener, Log, Network, Observe, Prometheus, ResourceLimits, Rollback, Sessions, Shutdown,
+    Timeouts, Variables, Verification,
 };
 use crate::model::{
     HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
@@ -66,6 +66,8 @@ pub struct Config {
     pub log: Log,
     /// Shutdown of the process.
     pub shutdown: Shutdown,
+    /// Prometheus that plans of rollouts query.
+    pub prometheus: Prometheus,
     /// Hooks of rollouts by name.
     pub hooks: BTreeMap<HookName, HookSpec>,
     /// Plans of rollouts by name.
@@ -172,6 +174,17 @@ impl Config {
             if let Some(ca) = &mut hook.ca {
                 visit(format!("hooks.{name}.ca"), ca);
             }
+        }
+        if let Some(file) = self
+            .prometheus
+            .token
+            .as_mut()
+            .and_then(|token| token.file.as_mut())
+        {
+            visit("prometheus.token.file".into(), file);
+        }
+        if let Some(ca) = &mut self.prometheus.ca {
+            visit("prometheus.ca".into(), ca);
         }
         let listeners = self.listeners.iter_mut().enumerate();
         let listeners = listeners

@@ -26,6 +26,7 @@ mod listener;
 mod network;
 mod normal_form;
 mod part;
+mod prometheus;
 mod read;
 mod sections;
 mod self_loop;
@@ -54,6 +55,7 @@ pub use self::{
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
     part::{load_release, load_route},
+    prometheus::Prometheus,
     sections::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
         Observe, Rollback, TokenRole, TokenSpec,

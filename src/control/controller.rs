@@ -1,7 +1,7 @@
 //! The controller: its parts, its start, its upkeep and its end.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
     api::Drift,
     fleet::Fleet,
     history::{History, Loaded, StoredResponse},
+    hooks::Prometheus,
     model::{Digest, RevisionRecord},
     table::{LiveTable, RoutingTable},
 };
@@ -59,6 +60,7 @@ pub struct Controller {
     pub(super) rollouts: RolloutRegistry,
     pub(super) quarantine: Quarantine,
     pub(super) hooks: HookQueue,
+    pub(super) prometheus: OnceLock<Arc<Prometheus>>,
     pub(super) drills: DrillRegistry,
     pub(super) verifications: Arc<VerificationRegistry>,
     pub(super) feedback: FeedbackDesk,
@@ -138,6 +140,7 @@ impl Controller {
             rollouts,
             quarantine,
             hooks: HookQueue::default(),
+            prometheus: OnceLock::new(),
             drills,
             verifications,
             feedback: FeedbackDesk::default(),

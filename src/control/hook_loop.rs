@@ -15,7 +15,9 @@ use super::{
     rollout_registry::{RolloutEntry, RunningRollout},
 };
 use crate::{
-    hooks::{CallError, DeliveryKey, Failure, Hook, HookMessage, HookSet, Schedule, deliver},
+    hooks::{
+        CallError, DeliveryKey, Failure, Hook, HookMessage, HookSet, Prometheus, Schedule, deliver,
+    },
     rollout::Happened,
 };
 
@@ -37,6 +39,11 @@ impl Controller {
     /// Replaces the hooks. A delivery that runs ends with the hook that it began with.
     pub fn set_hooks(&self, hooks: HookSet) {
         self.hooks.replace(hooks);
+    }
+
+    /// Sets the Prometheus that plans query; the first one stays.
+    pub fn set_prometheus(&self, prometheus: Prometheus) {
+        let _first = self.prometheus.set(Arc::new(prometheus));
     }
 
     /// Owes the hooks of a rollout what has happened since the last time.

@@ -16,7 +16,7 @@
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
-//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_record`,
+//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
 //!   `rollout_track`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
@@ -104,6 +104,7 @@ mod rollout_gate;
 mod rollout_limits;
 mod rollout_loop;
 mod rollout_orders;
+mod rollout_queries;
 mod rollout_record;
 mod rollout_registry;
 mod rollout_return;

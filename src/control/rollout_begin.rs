@@ -12,7 +12,7 @@ use crate::{
     api::{PlanChoice, RolloutRequest},
     config::gate_problems,
     model::{
-        ChangeError, HumanDuration, PlanName, PlanSpec, ReleaseName, RouteName, RouteSpec,
+        ChangeError, HumanDuration, PlanName, PlanSpec, Problem, ReleaseName, RouteName, RouteSpec,
         TableState, Version,
     },
     rollout::Machine,
@@ -29,6 +29,12 @@ impl Controller {
         let mut problems = plan.problems("plan");
         let hooks = self.hooks.set();
         problems.extend(gate_problems(&plan, "plan", |gate| hooks.format(gate)));
+        if !plan.metrics.is_empty() && self.prometheus.get().is_none() {
+            let problem = Problem::new("plan.metrics", "there is no Prometheus to ask");
+            problems.push(
+                problem.hint("add `[prometheus]` with a `url` to the configuration, and restart"),
+            );
+        }
         if !problems.is_empty() {
             return Err(RolloutError::Invalid(problems));
         }

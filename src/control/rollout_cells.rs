@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{rollout_counts::Counts, rollout_limits::Limits};
+use super::{rollout_counts::Counts, rollout_limits::Limits, rollout_queries::direction};
 use crate::{
-    analysis::{Judge, Settings, Thresholds, Watch},
+    analysis::{Judge, QueryWatch, Settings, Thresholds, Watch},
     fleet::Fleet,
     model::{HumanDuration, PlanSpec, ReleaseName, RouteName, Version},
     stats::{HistogramSnapshot, OutcomeTable, bound_from},
@@ -41,7 +41,12 @@ impl Cells {
         watches.extend(is_stamped.then_some(Watch::NegativeFeedback));
         watches.extend(limits.client_errors.then_some(Watch::ClientErrors));
         let settings = Settings::default().shared_by(routes);
-        Judge::new(settings, watches).expect("the default settings are valid")
+        let queries = plan.metrics.iter().map(|metric| QueryWatch {
+            name: metric.name.to_string(),
+            worse: direction(metric),
+        });
+        Judge::with_queries(settings, watches, queries.collect())
+            .expect("the settings and the plan are valid")
     }
 
     /// Thresholds that are given, or learned from the stable release. First bytes that come when the responses end say

@@ -157,16 +157,28 @@ impl Controller {
         looked: &[Looked],
     ) -> Vec<RouteSeen> {
         let live = self.table.load().state();
-        let tracks = run.record.tracks.iter_mut().zip(&mut run.watches);
+        let RolloutRecord {
+            tracks, machine, ..
+        } = &mut run.record;
+        let metrics = &machine.plan().metrics;
+        let prometheus = self.prometheus.get();
+        let tracks = tracks.iter_mut().zip(&mut run.watches);
         let tracks = tracks.zip(looked);
         let seen = tracks.map(|((track, watch), looked)| {
             let weights = weights(&live, track);
             watch.look(elapsed, weights, looked);
+            if watch.reader.is_some() {
+                let (queries, judge) = (&mut watch.queries, &mut watch.judge);
+                queries.look(prometheus, metrics, track, judge);
+            }
             let seen = watch.seen();
             if seen.finding == Finding::Fine {
                 track.note_fine(weight_of(&live, track));
             }
             track.save_judge(&watch.judge);
+            for (name, why) in watch.queries.silent(metrics) {
+                track.note_silence(name, why);
+            }
             seen
         });
         seen.collect()

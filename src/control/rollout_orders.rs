@@ -132,6 +132,7 @@ impl Controller {
         let revision = live.revision();
         let reader = EvidenceReader::new(cells, route, place, limits, revision);
         watch.reader = Some(reader);
+        watch.queries.begin();
     }
 
     /// True if the answers of a route carry stamps, so that users can say what they think of them.

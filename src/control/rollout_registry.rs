@@ -9,8 +9,9 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    gate_question::GateAsking, rollout_evidence::EvidenceReader, rollout_record::RolloutRecord,
-    rollout_sessions::RolloutSessions, rollout_track::Track, saved_file::SavedFile,
+    gate_question::GateAsking, rollout_evidence::EvidenceReader, rollout_queries::QueryAsking,
+    rollout_record::RolloutRecord, rollout_sessions::RolloutSessions, rollout_track::Track,
+    saved_file::SavedFile,
 };
 use crate::{
     analysis::Judge,
@@ -63,6 +64,8 @@ pub(super) struct TrackWatch {
     pub(super) reader: Option<EvidenceReader>,
     /// On a route with sessions, while the rollout runs.
     pub(super) sessions: Option<RolloutSessions>,
+    /// Queries of the plan.
+    pub(super) queries: QueryAsking,
 }
 
 impl RolloutRegistry {
@@ -156,6 +159,7 @@ impl RolloutEntry {
             judge,
             reader: None,
             sessions: None,
+            queries: QueryAsking::default(),
         };
         Self {
             shown: Mutex::new(Arc::new(record.clone())),

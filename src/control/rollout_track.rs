@@ -96,6 +96,15 @@ impl Track {
         self.verdict = Some(shown);
     }
 
+    /// Says in the verdict of a query why it has no values.
+    pub(super) fn note_silence(&mut self, query: &str, why: &str) {
+        let metrics = self.verdict.as_mut().map(|verdict| &mut verdict.metrics);
+        let mut metrics = metrics.into_iter().flatten();
+        if let Some(metric) = metrics.find(|metric| metric.name == query) {
+            metric.words = format!("{}; no value: {why}", metric.words);
+        }
+    }
+
     /// Takes note that the release is fine with so much of the route.
     pub(super) const fn note_fine(&mut self, percent: Percent) {
         self.fine_at = Some(percent);

@@ -1,7 +1,7 @@
 //! Verdict of a judge, as it is shown.
 
 use crate::{
-    analysis::{Finding, Rate, Verdict},
+    analysis::{Finding, QueryVerdict, Rate, Verdict},
     api::{RolloutFinding, RolloutMetric, RolloutRate, RolloutVerdict},
 };
 
@@ -18,13 +18,34 @@ pub(super) fn verdict(verdict: Verdict) -> RolloutVerdict {
         stable: rate(metric.stable),
         words: metric.words,
     });
+    let queries = verdict.queries.into_iter().map(query);
     RolloutVerdict {
         route: None,
         overall: finding(verdict.overall),
         e: verdict.e.min(f64::MAX),
         bound: verdict.bound,
-        metrics: metrics.collect(),
+        metrics: metrics.chain(queries).collect(),
         words: verdict.words,
+    }
+}
+
+/// The verdict on the values of a query: its units are intervals.
+fn query(query: QueryVerdict) -> RolloutMetric {
+    let rate = |worse| RolloutRate {
+        bad: worse,
+        units: query.intervals,
+        distinct: worse,
+    };
+    RolloutMetric {
+        verdict: finding(query.verdict),
+        e: query.e.min(f64::MAX),
+        fine_e: query.fine_e.min(f64::MAX),
+        fine_bound: query.fine_bound,
+        threshold_seconds: None,
+        canary: rate(query.worse_in.canary),
+        stable: rate(query.worse_in.stable),
+        name: query.name,
+        words: query.words,
     }
 }
 

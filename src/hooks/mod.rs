@@ -5,7 +5,8 @@
 //! is owed and tells the rollout what a gate has said; here is one attempt, and what it means.
 //!
 //! Pure are `backoff` and `schedule` (times of attempts), `decision` (the answer of a gate), `message`, `payload`, `slack`
-//! and `signature`. I/O is in `http_post`, `command` and, above both, `call`.
+//! and `signature`. I/O is in `http_post`, `command` and, above both, `call`. Beside hooks, `prometheus` asks for the values
+//! that a plan compares.
 
 mod ask;
 mod backoff;
@@ -17,6 +18,7 @@ mod hook;
 mod http_post;
 mod message;
 mod payload;
+mod prometheus;
 mod schedule;
 mod secret;
 mod signature;
@@ -29,5 +31,6 @@ pub use self::{
     error::{CallError, HookError},
     hook::{Hook, HookSet},
     message::{HookMessage, MessageGate, NextWeight},
+    prometheus::Prometheus,
     schedule::{DeliveryKey, Failure, Schedule},
 };

@@ -73,6 +73,16 @@ impl HookUrl {
         &self.origin
     }
 
+    /// The URL of a path below this one, which has no query of its own then.
+    #[must_use]
+    pub fn under(&self, path: &str) -> Self {
+        let (before, _) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        Self {
+            origin: self.origin.clone(),
+            target: format!("{}{path}", before.trim_end_matches('/')).into(),
+        }
+    }
+
     /// Its path and query, as in a request.
     pub fn target(&self) -> &str {
         &self.target
@@ -94,11 +104,12 @@ impl FromStr for HookUrl {
         let (origin, target) = text.split_at(end.map_or(text.len(), |at| start + at));
         // The text may hold a secret, so no message repeats it.
         let origin: EndpointUrl = origin.parse().map_err(|_| {
-            "not a URL of a hook: write one such as `https://hooks.example.com/rollouts`".to_owned()
+            "not a URL: write one such as `https://hooks.example.com/rollouts`".to_owned()
         })?;
         let odd = |b: u8| !b.is_ascii_graphic() || b"#\\\"<>".contains(&b);
         if target.bytes().any(odd) || target.len() > LONGEST_TARGET {
-            let message = "not a URL of a hook: its path has a fragment, a space, or a character that needs an escape";
+            let message =
+                "not a URL: its path has a fragment, a space, or a character that needs an escape";
             return Err(message.to_owned());
         }
         let slash = if target.starts_with('/') { "" } else { "/" };

@@ -21,6 +21,7 @@ mod health;
 mod hook;
 mod in_flight;
 mod mcp;
+mod metric_query;
 mod name;
 mod opinion;
 mod outcome;
@@ -58,7 +59,8 @@ pub use self::{
     hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
-    name::{HookName, NameError, PlanName, ReleaseName, RouteName, Version},
+    metric_query::{MetricQuery, WorseWhen},
+    name::{HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, Version},
     opinion::{Opinion, OpinionSign, Thumb},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},

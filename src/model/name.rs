@@ -94,6 +94,10 @@ name! {
     HookName
 }
 name! {
+    /// Name of a query's value in verdicts, such as `tokens`.
+    MetricName
+}
+name! {
     /// Name of a plan for rollouts, such as `careful`.
     PlanName
 }

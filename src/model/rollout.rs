@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HookName, HumanDuration, Percent, Problem};
+use super::{HookName, HumanDuration, MetricQuery, Percent, Problem};
 
 /// Largest number of steps of a plan.
 pub const MOST_STEPS: usize = 50;
+/// Largest number of queries of a plan.
+const MOST_METRICS: usize = 4;
 /// Longest time of a step, and of the bake.
 const LONGEST: HumanDuration = HumanDuration::seconds(30 * 24 * 3600);
 /// Largest part that stays on the stable release until the end.
@@ -63,6 +65,10 @@ pub struct PlanSpec {
     /// True if responses with 4xx count against a release, as a signal of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_errors: bool,
+    /// Queries of the Prometheus of the configuration, whose values for the two releases are compared; four at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4)]
+    pub metrics: Vec<MetricQuery>,
 }
 
 /// Step of a plan.
@@ -139,6 +145,7 @@ impl Default for PlanSpec {
             first_byte: None,
             slow_at_least: floor(),
             client_errors: false,
+            metrics: Vec::new(),
         }
     }
 }
@@ -220,7 +227,25 @@ impl PlanSpec {
             found.push(problem.hint("5 is the default; 0 holds nothing back"));
         }
         self.check_limits(path, &mut found);
+        self.check_metrics(&format!("{path}.metrics"), &mut found);
         found
+    }
+
+    fn check_metrics(&self, path: &str, found: &mut Vec<Problem>) {
+        let count = self.metrics.len();
+        if count > MOST_METRICS {
+            let message = format!("{count} queries; the maximum is {MOST_METRICS}");
+            found.push(Problem::new(path, message));
+        }
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let at = format!("{path}.{index}");
+            metric.problems(&at, found);
+            let mut before = self.metrics.iter().take(index);
+            if before.any(|other| other.name == metric.name) {
+                let message = format!("`{}` is there twice", metric.name);
+                found.push(Problem::new(format!("{at}.name"), message));
+            }
+        }
     }
 
     fn check_limits(&self, path: &str, found: &mut Vec<Problem>) {

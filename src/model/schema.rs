@@ -18,8 +18,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HookName, HumanDuration, MAX_WEIGHT, PlanName, PublicUrl, ReleaseName,
-    RouteName, SessionPolicy, Version, WorkPolicy,
+    Digest, EndpointUrl, HookName, HumanDuration, MAX_WEIGHT, MetricName, PlanName, PublicUrl,
+    ReleaseName, RouteName, SessionPolicy, Version, WorkPolicy,
 };
 
 /// Pattern of a name.
@@ -138,6 +138,12 @@ text!(HookName, "HookName", {
     "description": "The name of a hook.",
     "pattern": NAME,
     "examples": ["checks"],
+});
+text!(MetricName, "MetricName", {
+    "type": "string",
+    "description": "The name of a query's value.",
+    "pattern": NAME,
+    "examples": ["tokens"],
 });
 text!(PlanName, "PlanName", {
     "type": "string",

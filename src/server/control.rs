@@ -54,6 +54,8 @@ pub(super) fn open_controller(
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
     let hooks = hooks::load(config).map_err(ServerError::Hooks)?;
+    let prometheus = hooks::load_prometheus(config);
+    let prometheus = prometheus.map_err(|problem| ServerError::Hooks(vec![problem]))?;
     let path = &config.history.path;
     let (history, loaded) = match options.writer_program.as_deref() {
         Some(program) => History::open_apart(path, program)?,
@@ -73,6 +75,9 @@ pub(super) fn open_controller(
     .inspect(|controller| {
         controller.set_plans(config.plans.clone());
         controller.set_hooks(hooks);
+        if let Some(prometheus) = prometheus {
+            controller.set_prometheus(prometheus);
+        }
     })
 }
 

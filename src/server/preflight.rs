@@ -52,6 +52,10 @@ fn problems(config: &Config) -> Vec<Problem> {
     {
         found.extend(hooks::load(config).err().unwrap_or_default());
     }
+    let token = config.prometheus.token.as_ref();
+    if token.is_none_or(|token| token.file.is_some() != token.env.is_some()) {
+        found.extend(hooks::load_prometheus(config).err());
+    }
     access_log(config, &mut found);
     history(config, &mut found);
     if let Err(error) = check_log_level(&config.log.level) {

@@ -28,6 +28,7 @@ mod good;
 mod killed;
 mod kinds;
 mod quarantine;
+mod queries;
 mod sessions;
 mod trains;
 
