@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::{signal::Signal, thresholds::LEVELS};
 
-/// Bounded memory of bad units, for each signal and threshold. Full, it forgets the oldest, which may then count once
+/// Bounded memory of bad units: one for each signal and threshold by which a unit was bad. Full, it forgets the oldest, which may then count once
 /// more.
 #[derive(Debug)]
 pub struct FirstBad {

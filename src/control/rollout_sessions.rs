@@ -16,7 +16,7 @@ use crate::{
     stats::{BadUnit, NotedRelease},
 };
 
-/// Largest number of bad sessions that are remembered, for each signal and threshold.
+/// Largest number of bad sessions that are remembered; one that is bad by several signals and thresholds is there for each.
 const MOST: usize = 20_000;
 
 /// The bad sessions of a rollout.
