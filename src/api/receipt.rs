@@ -60,7 +60,7 @@ pub struct Receipt {
     /// nothing of a release then: `GET /v1/releases/{release}/work` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<bool>,
-    /// Releases that a rollback gives more to and that have no room for it. A rollback is never refused for that.
+    /// Releases that a rollback or an abort gives more to and that have no room for it. Neither is refused for that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crowded: Vec<Crowded>,
     /// A useful next step, where an abort finds nothing on trial and a rollback is possible.

@@ -12,6 +12,7 @@ use super::{
     clock::{now, now_ms},
     hook_outbox::{Owed, next_weight},
     metrics,
+    rollout_record::RolloutRecord,
     rollout_registry::{RolloutEntry, RunningRollout},
 };
 use crate::{
@@ -192,6 +193,22 @@ impl Controller {
             // A message that is delivered and not saved as such is delivered again: at least once.
             self.rollouts.save(self.settings.durable_within).await;
         }
+    }
+}
+
+/// Drops what the hooks of a rollout are owed that is forgotten: later ones have ended since.
+pub(super) fn drop_owed(record: &RolloutRecord) {
+    let owed = record.outbox.owed();
+    if owed.is_empty() {
+        return;
+    }
+    tracing::warn!(
+        rollout = record.id,
+        messages = owed.len(),
+        "a rollout that ended long ago is forgotten, with the messages that its hooks have not taken"
+    );
+    for hook in owed.iter().flat_map(|owed| &owed.to) {
+        metrics::count_hook(hook, "dropped");
     }
 }
 

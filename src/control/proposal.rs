@@ -92,8 +92,7 @@ impl Proposal {
 
     /// True if it only goes back to what was live, and so waits for no check.
     pub(super) fn is_way_back(&self) -> bool {
-        let mut parts = self.change.parts().iter();
-        parts.all(|part| matches!(part, Change::Abort { .. }))
+        self.change.is_abort()
     }
 }
 

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Consent, ControlError, Controller, EarlyReceipt, Expected,
     candidates::Candidates,
+    capacity::crowded_by,
     clock::now_ms,
     precondition::{Scope, check_base, idempotent_replay, stale},
     proposal::{Proposal, check_drops_no_weight},
@@ -115,8 +116,12 @@ impl Controller {
                 Attempt::Live(swap) => break swap,
             }
         };
+        let is_back = request.change.is_abort();
+        let record = is_back.then(|| &swap.record);
+        let crowded = record.map(|record| crowded_by(&self.fleet, &self.log, record));
         let convergence = self.converge(&swap).await;
-        Ok(self.receipts().of_swap(swap, convergence))
+        let receipt = self.receipts().of_swap(swap, convergence);
+        Ok(receipt.crowded(crowded.unwrap_or_default()))
     }
 
     /// The receipt of a change that was made already, or changes nothing: it waits for no other change, and for no disk.

@@ -86,7 +86,7 @@ impl Controller {
 
     /// Looks at the evidence, and tells the machine: its order.
     async fn judge(&self, run: &mut RunningRollout, elapsed: Duration) -> Option<Action> {
-        let place = run.record.machine.place();
+        let place = run.record.machine.judged_place();
         let is_read =
             |watch: &TrackWatch| watch.reader.as_ref().map(EvidenceReader::place) == place;
         if place.is_some() && !run.watches.iter().all(is_read) {

@@ -109,7 +109,7 @@ impl Controller {
 
     /// Begins to read the evidence of the place that has been reached.
     pub(super) fn read_from_here(&self, run: &mut RunningRollout) {
-        let place = run.record.machine.place();
+        let place = run.record.machine.judged_place();
         let place = place.filter(|place| *place != Place::Start);
         let steps = run.record.machine.plan().last() + 1;
         for (track, watch) in run.record.tracks.iter().zip(&mut run.watches) {

@@ -148,7 +148,8 @@ impl RolloutRecord {
     pub(super) fn hear(&mut self, answer: GateRecord, was_waited_for: bool) {
         let said = |gate: &GateRecord| (gate.decision.clone(), gate.reason.clone());
         let is_new = self.gate.as_ref().map(said) != Some(said(&answer));
-        if is_new || was_waited_for && answer.decision != "wait" {
+        let is_again = answer.decision == "wait" || self.machine.repeats();
+        if is_new || was_waited_for && !is_again {
             let reason = answer.reason.as_deref();
             let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
             let by = format!("gate {}", answer.hook);

@@ -114,18 +114,19 @@ impl RolloutRegistry {
         all
     }
 
-    /// Adds one; of those that have ended the earliest are forgotten.
-    pub(super) fn add(&self, entry: &Arc<RolloutEntry>) {
+    /// Adds one; of those that have ended the earliest are forgotten, and returned.
+    pub(super) fn add(&self, entry: &Arc<RolloutEntry>) -> Vec<Arc<RolloutEntry>> {
         let mut entries = self.lock();
         entries.push(Arc::clone(entry));
         let has_ended = |entry: &Arc<RolloutEntry>| entry.record().machine.has_ended();
         let ended = entries.iter().filter(|entry| has_ended(entry)).count();
         let mut surplus = ended.saturating_sub(KEPT);
-        entries.retain(|entry| {
+        let forgotten = entries.extract_if(.., |entry| {
             let is_surplus = surplus > 0 && has_ended(entry);
             surplus -= usize::from(is_surplus);
-            !is_surplus
+            is_surplus
         });
+        forgotten.collect()
     }
 
     pub(super) fn remove(&self, entry: &Arc<RolloutEntry>) {

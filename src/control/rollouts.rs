@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     ControlError, Controller, RolloutError, StatusPart,
     clock::now_ms,
+    hook_loop::drop_owed,
     rollout_orders::{end_superseded, not_written},
     rollout_record::RolloutRecord,
     rollout_registry::{MOST_RUNNING, RolloutEntry},
@@ -66,7 +67,10 @@ impl Controller {
         action: Option<Action>,
     ) -> Result<(), RolloutError> {
         let mut run = entry.running.lock().await;
-        self.rollouts.add(entry);
+        let forgotten = self.rollouts.add(entry);
+        forgotten
+            .iter()
+            .for_each(|entry| drop_owed(&entry.record()));
         let Some(action) = action else {
             // A gate is asked first.
             self.owe(&mut run);

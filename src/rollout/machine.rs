@@ -9,7 +9,7 @@ use super::{
     gate::GateAnswer,
     happened::{Happened, Happenings},
     observed::Observed,
-    phase::Phase,
+    phase::{By, Phase},
     place::{End, PauseReason, Place, Target},
 };
 use crate::{
@@ -34,6 +34,9 @@ pub struct Machine {
     /// True if a gate is all that the place still waits for.
     #[serde(default)]
     pub(super) asks: bool,
+    /// The weight that was announced and is not live: when it is ordered again, nothing is announced again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) announced: Option<Target>,
     /// Events that others are to hear of.
     #[serde(default, skip_serializing_if = "Happenings::is_empty")]
     happened: Happenings,
@@ -77,6 +80,7 @@ impl Machine {
             held: Duration::ZERO,
             waited: Duration::ZERO,
             asks: false,
+            announced: None,
             happened: Happenings::new(),
         }
     }
@@ -126,7 +130,7 @@ impl Machine {
             self.phase = Phase::Holding(Place::Start);
             return None;
         }
-        Some(self.go(self.target_at(0), None))
+        Some(self.go(self.target_at(0), None, By::Automation))
     }
 
     fn published(&mut self) {
@@ -148,6 +152,7 @@ impl Machine {
 
     fn arrive(&mut self, place: Place) {
         (self.held, self.waited, self.asks) = (Duration::ZERO, Duration::ZERO, false);
+        self.announced = None;
         self.phase = Phase::Holding(place);
     }
 
@@ -158,6 +163,11 @@ impl Machine {
             _ if seen.finding == Finding::Worse || seen.gate == Some(GateAnswer::Rollback) => {
                 return Some(self.go_back(End::RolledBack));
             }
+            Phase::Moving {
+                target,
+                from: Some(place),
+                by: By::Automation,
+            } => return self.go_again(place, target, seen),
             Phase::Moving { target, .. } => return Some(Action::Publish(target)),
             Phase::Holding(place) => return self.hold(place, seen),
             Phase::Paused { place, reason } => {
@@ -188,7 +198,18 @@ impl Machine {
             self.pause_for(place, reason?);
             return None;
         }
-        self.leave(place)
+        self.leave(place, By::Automation)
+    }
+
+    /// Gives an order again that was not carried out, if what it was given for still holds; else the place is held on.
+    fn go_again(&mut self, place: Place, target: Target, seen: Observed) -> Option<Action> {
+        let elapsed = seen.elapsed.min(LONGEST_LOOK);
+        let Some(reason) = self.lacks(place, seen, elapsed) else {
+            return Some(Action::Publish(target));
+        };
+        self.phase = Phase::Holding(place);
+        self.pause_for(place, reason?);
+        None
     }
 
     /// The reason for which a place cannot be left: `Some(None)` if it is only waited for.
@@ -221,7 +242,7 @@ impl Machine {
             _ if seen.is_blocked => return Some(Some(PauseReason::Inconclusive)),
             Place::Step(_) | Place::Bake => {}
         }
-        if self.gate().is_some() {
+        if self.gate_at(place).is_some() {
             match seen.gate {
                 Some(GateAnswer::Continue) => {}
                 Some(GateAnswer::Silent) => return Some(Some(PauseReason::Gate)),
@@ -237,18 +258,18 @@ impl Machine {
     }
 
     /// Goes on from a place.
-    fn leave(&mut self, place: Place) -> Option<Action> {
-        if matches!(place, Place::Step(_)) {
+    fn leave(&mut self, place: Place, by: By) -> Option<Action> {
+        if matches!(place, Place::Step(_)) && self.announced.is_none() {
             self.happened.add(HookEvent::AfterStep, None);
         }
         match place {
-            Place::Start => Some(self.go(self.target_at(0), Some(place))),
-            Place::Bake => Some(self.go(Target::Whole, Some(place))),
+            Place::Start => Some(self.go(self.target_at(0), Some(place), by)),
+            Place::Bake => Some(self.go(Target::Whole, Some(place), by)),
             Place::Step(step) if step < self.plan.last() => {
-                Some(self.go(self.target_at(step + 1), Some(place)))
+                Some(self.go(self.target_at(step + 1), Some(place), by))
             }
             Place::Step(_) if self.plan.bake().is_zero() => {
-                Some(self.go(Target::Whole, Some(place)))
+                Some(self.go(Target::Whole, Some(place), by))
             }
             Place::Step(_) => {
                 // The weight stays: what is held back is held back through the bake.
@@ -258,13 +279,15 @@ impl Machine {
         }
     }
 
-    fn go(&mut self, target: Target, from: Option<Place>) -> Action {
+    fn go(&mut self, target: Target, from: Option<Place>, by: By) -> Action {
         let event = match target {
             Target::Step(_) => HookEvent::BeforeStep,
             Target::Whole => HookEvent::BeforePromotion,
         };
-        self.happened.add(event, Some(target));
-        self.phase = Phase::Moving { target, from };
+        if self.announced.replace(target) != Some(target) {
+            self.happened.add(event, Some(target));
+        }
+        self.phase = Phase::Moving { target, from, by };
         Action::Publish(target)
     }
 
@@ -314,10 +337,10 @@ impl Machine {
             (_, Command::Rollback) => Ok(Some(self.go_back(End::RolledBack))),
             (Phase::Planned | Phase::Moving { from: None, .. }, _) => Err(Refused::NotBegun),
             (Phase::Moving { from, .. }, Command::Promote) => {
-                Ok(Some(self.go(Target::Whole, from)))
+                Ok(Some(self.go(Target::Whole, from, By::Operator)))
             }
             (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Promote) => {
-                Ok(Some(self.go(Target::Whole, Some(place))))
+                Ok(Some(self.go(Target::Whole, Some(place), By::Operator)))
             }
             (
                 Phase::Holding(place)
@@ -356,10 +379,12 @@ impl Machine {
                 Command::Approve,
             )
             | (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Skip) => {
-                Ok(self.leave(place))
+                Ok(self.leave(place, By::Operator))
             }
             (_, Command::Approve) => Err(Refused::NoApproval),
-            (Phase::Moving { target, .. }, Command::Skip) => Ok(Some(Action::Publish(target))),
+            (Phase::Moving { target, from, .. }, Command::Skip) => {
+                Ok(Some(self.go(target, from, By::Operator)))
+            }
         }
     }
 }

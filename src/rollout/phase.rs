@@ -13,6 +13,8 @@ pub(super) enum Phase {
     Moving {
         target: Target,
         from: Option<Place>,
+        #[serde(default)]
+        by: By,
     },
     Holding(Place),
     Paused {
@@ -22,4 +24,15 @@ pub(super) enum Phase {
     /// The way back is ordered and not confirmed.
     Returning(End),
     Ended(End),
+}
+
+/// Origin of an order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    /// The evidence, or a gate: it must still hold when the order is given again.
+    #[default]
+    Automation,
+    /// A command, which asks for no evidence.
+    Operator,
 }

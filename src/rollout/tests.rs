@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     analysis::Finding,
-    model::{Percent, PlanSpec},
+    model::{HookEvent, Percent, PlanSpec},
 };
 
 mod gates;
@@ -200,4 +200,37 @@ fn a_long_gap_skips_no_step() {
         (run.weight, run.machine.held()),
         (Percent::of(5), SECOND * 5)
     );
+}
+
+#[test]
+fn an_order_that_was_not_carried_out_is_given_again_only_while_its_evidence_holds() {
+    let plan = r#"{"steps": [{"weight": 5, "until": "fine"}, {"weight": 100}], "bake": "5s"}"#;
+    let mut run = Run::begun(self::plan(plan));
+    let mut look = |finding, has_traffic| run.machine.on(seen(finding, has_traffic)).unwrap();
+    let order = Some(Action::Publish(Target::Step(1)));
+    // It is ordered, and not live: there is no room for it.
+    assert_eq!(look(Finding::Fine, true), order);
+    assert_eq!(look(Finding::Fine, true), order);
+    assert_eq!(look(Finding::NotEnoughData, true), None);
+    assert_eq!(look(Finding::NotEnoughData, true), None);
+    assert_eq!(look(Finding::Fine, true), order);
+    let told: Vec<_> = run.machine.take_happened();
+    let count = |event| told.iter().filter(|told| told.event == event).count();
+    assert_eq!(count(HookEvent::AfterStep), 1, "{told:?}");
+    assert_eq!(count(HookEvent::BeforeStep), 2, "{told:?}");
+    let worse = run.machine.on(seen(Finding::Worse, true)).unwrap();
+    assert_eq!(worse, Some(Action::Return), "it is judged all the time");
+}
+
+#[test]
+fn an_order_of_an_operator_needs_no_evidence_when_it_is_given_again() {
+    let mut run = Run::begun(plan(TWO_STEPS));
+    let order = run.machine.on(Event::Command(Command::Skip)).unwrap();
+    assert_eq!(order, Some(Action::Publish(Target::Step(1))));
+    let look = seen(Finding::NotEnoughData, false);
+    assert_eq!(run.machine.on(look).unwrap(), order);
+    let saved = serde_json::to_string(&run.machine).unwrap();
+    let mut again: Machine = serde_json::from_str(&saved).unwrap();
+    assert_eq!(again.judged_place(), Some(Place::Step(0)));
+    assert_eq!(again.on(look).unwrap(), order);
 }

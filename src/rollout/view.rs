@@ -58,13 +58,31 @@ impl Machine {
         }
     }
 
+    /// The place whose evidence counts: the one that is held, or, with a weight that is ordered and not live, the one before.
+    pub const fn judged_place(&self) -> Option<Place> {
+        match self.phase {
+            Phase::Moving { from, .. } => from,
+            _ => self.place(),
+        }
+    }
+
+    /// True if the next weight was announced already, and could not be given.
+    pub const fn repeats(&self) -> bool {
+        self.announced.is_some()
+    }
+
     /// Hook that is asked before the present place is left, and true if it is all that is waited for.
     pub fn gate(&self) -> Option<(&HookName, bool)> {
-        let gate = match self.place()? {
+        let gate = self.gate_at(self.place()?);
+        gate.map(|gate| (gate, self.asks && self.pause().is_none()))
+    }
+
+    /// Hook that is asked before a place is left.
+    pub(super) fn gate_at(&self, place: Place) -> Option<&HookName> {
+        match place {
             Place::Step(step) => self.plan.gate(step),
             Place::Start | Place::Bake => self.plan.gate.as_ref(),
-        };
-        gate.map(|gate| (gate, self.asks && self.pause().is_none()))
+        }
     }
 
     /// Weight that follows the present place; none after the last step, whose weight stays through the bake.

@@ -130,3 +130,21 @@ fn the_way_back_says_what_it_has_no_room_for_and_is_never_refused() {
     assert_eq!(receipt["crowded"], crowded, "{receipt:#}");
     let_go(&goes, held);
 }
+
+#[test]
+fn an_abort_says_what_it_has_no_room_for_and_is_never_refused() {
+    let blue = Origin::replying("blue");
+    let (green, goes) = holding();
+    let served = Served::start(&format!(
+        "[releases.blue]\nversion = \"1\"\nendpoints = [{:?}]\nlimits = {{ in_flight_per_endpoint = 4 }}\n\
+         [releases.green]\nversion = \"2\"\nendpoints = [{:?}]\n\
+         [[routes]]\nname = \"chat\"\nsplit = {{ blue = 0, green = 1 }}\nstable = \"blue\"\n",
+        blue.url(),
+        green.url()
+    ));
+    let held = hold(&served, 10);
+    let receipt = served.done("POST", "/v1/routes/chat/abort", &Value::Null);
+    let crowded = json!([{ "release": "blue", "room": 4, "load": 10 }]);
+    assert_eq!(receipt["crowded"], crowded, "{receipt:#}");
+    let_go(&goes, held);
+}

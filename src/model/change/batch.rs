@@ -44,6 +44,12 @@ impl Change {
         }
     }
 
+    /// True if it only ends trials: an abort, or a batch of them.
+    pub fn is_abort(&self) -> bool {
+        let mut parts = self.parts().iter();
+        parts.all(|part| matches!(part, Self::Abort { .. }))
+    }
+
     /// True for a batch.
     pub fn is_batch(&self) -> bool {
         matches!(self, Self::Batch { .. })

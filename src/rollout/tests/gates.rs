@@ -119,3 +119,23 @@ fn every_event_happens_once_in_the_order_of_the_rollout() {
     assert_eq!(run.happened(), [AfterRollback, Finished]);
     assert_eq!(run.happened(), []);
 }
+
+#[test]
+fn a_gate_is_asked_again_where_its_order_was_not_carried_out() {
+    let plan = r#"{"gate": "checks", "steps": [{"weight": 5}, {"weight": 100}], "bake": "5s"}"#;
+    let mut machine = Machine::new(self::plan(plan));
+    machine.on(Event::Start).unwrap();
+    let look = |gate| match seen(Finding::NotEnoughData, false) {
+        Event::Observed(seen) => Event::Observed(Observed { gate, ..seen }),
+        other => other,
+    };
+    let go = look(Some(GateAnswer::Continue));
+    assert_eq!(machine.on(look(None)).unwrap(), None);
+    let order = machine.on(go).unwrap();
+    assert_eq!(order, Some(Action::Publish(Target::Step(0))));
+    // There is no room. What the gate said then is old by now.
+    assert_eq!(machine.on(look(None)).unwrap(), None);
+    assert!(machine.gate().is_some_and(|(_, is_ready)| is_ready) && machine.repeats());
+    assert_eq!(machine.on(look(Some(GateAnswer::Wait))).unwrap(), None);
+    assert_eq!(machine.on(go).unwrap(), order);
+}

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::phase::{By, Phase},
+    *,
+};
 use crate::model::{HumanDuration, StepEnd, StepSpec};
 
 fn findings() -> impl Strategy<Value = Finding> {
@@ -91,14 +94,21 @@ fn plans() -> impl Strategy<Value = PlanSpec> {
         })
 }
 
-/// True if a look may lead forward from this place.
+/// True if a look may lead forward from where the machine is, or give its order again.
 fn is_allowed(machine: &Machine, seen: Observed) -> bool {
     let plan = machine.plan();
     let held = machine.held() + seen.elapsed.min(SECOND * 5);
-    if machine.gate().is_some() && seen.gate != Some(GateAnswer::Continue) {
+    if let Phase::Moving { from, by, .. } = machine.phase
+        && (from.is_none() || by == By::Operator)
+    {
+        return true;
+    }
+    let place = machine.judged_place();
+    let gate = place.and_then(|place| machine.gate_at(place));
+    if gate.is_some() && seen.gate != Some(GateAnswer::Continue) {
         return false;
     }
-    match machine.place() {
+    match place {
         Some(Place::Start) => true,
         Some(Place::Step(step)) => {
             let approved = !plan.steps[step as usize].approval;
@@ -134,10 +144,11 @@ proptest! {
                 prop_assert_eq!(&machine, &before);
             }
             if let (Event::Observed(look), Some(Action::Publish(_))) = (event, action) {
-                let is_repeated = before.place().is_none() && action == ordered;
+                let is_moving = before.place().is_none();
                 prop_assert!(look.finding != Finding::Worse);
                 prop_assert!(look.gate != Some(GateAnswer::Rollback));
-                prop_assert!(is_repeated || before.pause().is_none() && is_allowed(&before, look), "{:?}", before);
+                prop_assert!(!is_moving || action == ordered, "{:?}", before);
+                prop_assert!(before.pause().is_none() && is_allowed(&before, look), "{:?}", before);
             }
             if let Event::Observed(Observed { finding: Finding::Worse, .. }) = event
                 && !before.has_ended() && before.state() != State::Planned {
