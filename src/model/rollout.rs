@@ -111,10 +111,6 @@ const fn floor() -> HumanDuration {
     HumanDuration::millis(25)
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
 fn is_floor(time: &HumanDuration) -> bool {
     *time == floor()
 }
