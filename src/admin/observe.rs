@@ -83,7 +83,6 @@ fn reads(state: AdminState) -> Router {
 }
 
 /// The caller of this listener: anyone, without permission to change anything.
-#[expect(clippy::unused_async, reason = "a handler is asynchronous")]
 async fn read_session() -> Response {
     json(&Session {
         token_required: false,

@@ -1,6 +1,6 @@
 //! The files of the dashboard, embedded, each with its tag.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use axum::http::HeaderValue;
 use sha2::{Digest as _, Sha256};
@@ -98,10 +98,10 @@ impl Files {
     pub(super) fn new() -> Self {
         let tagged = FILES.iter().map(|file| {
             let digest = Sha256::digest(file.bytes);
-            let digits: String = digest[..16]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let digits = digest[..16].iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
             let tag = HeaderValue::from_str(&format!("\"{digits}\""));
             let tag = tag.expect("digits in quotes are a header value");
             (file.name, (file, tag))

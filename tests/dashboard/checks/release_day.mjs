@@ -14,7 +14,6 @@ const picture = (page, name) => page.screenshot({ path: path.join(PICTURES, `${n
 async function shift(page, percent) {
   await page.getByRole('button', { name: 'Shift weights' }).click();
   await page.getByLabel('green', { exact: true }).fill(percent);
-  await page.getByLabel('green', { exact: true }).press('Tab');
   await page.getByRole('button', { name: 'Look what it does' }).click();
   await page.getByLabel('Reason').fill('canary of version 2');
   await page.getByRole('dialog').getByRole('button', { name: 'Shift', exact: true }).click();
@@ -31,6 +30,7 @@ export const checks = {
     await picture(page, '1-canary');
     world.faults.green = 0.4;
     await page.getByText(/green fails .* percentage points more/).waitFor();
+    await until('users notice', () => world.answers.failed > 40);
     await picture(page, '2-it-fails');
     await page.getByRole('button', { name: /^Roll back to \d+$/ }).click();
     await page.getByLabel('Reason').fill('green fails');

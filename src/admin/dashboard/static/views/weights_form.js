@@ -6,42 +6,46 @@ import { close } from '../store.js';
 import { offer } from './change_dialog.js';
 import { Dialog } from './dialog.js';
 
-const tenths = share => Math.round(share * 1000) / 10;
+const tenths = value => Math.round(value * 10) / 10;
+
+const numbers = texts => Object.fromEntries(Object.entries(texts).map(([release, text]) => [release, tenths(Number(text))]));
 
 export class WeightsForm extends Component {
-  state = { percents: Object.fromEntries(this.props.route.split.map(({ release, share }) => [release, tenths(share)])) };
+  // What is in the fields: a number that is being typed is not one yet.
+  state = {
+    texts: Object.fromEntries(this.props.route.split.map(({ release, share }) => [release, String(tenths(share * 100))])),
+  };
 
   set(release, text) {
-    const value = Math.min(100, Math.max(0, Math.round(Number(text) * 10) / 10));
-    const percents = { ...this.state.percents, [release]: value };
-    const others = Object.keys(percents).filter(name => name !== release);
-    if (others.length === 1) percents[others[0]] = Math.round((100 - value) * 10) / 10;
-    this.setState({ percents });
+    const texts = { ...this.state.texts, [release]: text };
+    const others = Object.keys(texts).filter(name => name !== release);
+    if (others.length === 1 && text !== '') texts[others[0]] = String(Math.max(0, tenths(100 - Number(text))));
+    this.setState({ texts });
   }
 
   submit = event => {
     event.preventDefault();
-    offer(shift(this.props.route.name, this.state.percents));
+    offer(shift(this.props.route.name, numbers(this.state.texts)));
   };
 
-  row(release, percent) {
+  row(release, text) {
     const id = `weight-${release}`;
     const set = event => this.set(release, event.target.value);
     return html`<div class="weight" key=${release}>
       <label for=${id}>${release}</label>
-      <input type="range" min="0" max="100" step="1" value=${percent} onInput=${set} aria-label="${release}, percent" />
-      <input id=${id} type="number" min="0" max="100" step="0.1" required value=${percent} onChange=${set} />
+      <input type="range" min="0" max="100" step="1" value=${Number(text)} onInput=${set} aria-label="${release}, percent" />
+      <input id=${id} type="number" min="0" max="100" step="0.1" required value=${text} onInput=${set} />
       <span aria-hidden="true">%</span>
     </div>`;
   }
 
-  render({ route }, { percents }) {
-    const total = Object.values(percents).reduce((sum, percent) => sum + percent, 0);
-    const isWhole = Math.abs(total - 100) < 0.05;
+  render({ route }, { texts }) {
+    const total = tenths(Object.values(numbers(texts)).reduce((sum, percent) => sum + percent, 0));
+    const isWhole = total === 100;
     return html`<${Dialog} title="Shift weights of ${route.name}">
       <form onSubmit=${this.submit}>
-        ${Object.entries(percents).map(([release, percent]) => this.row(release, percent))}
-        <p role="status" class=${isWhole ? '' : 'bad'}>${isWhole ? 'In all 100 %.' : `In all ${Number(total.toFixed(1))} %: it has to be 100 %.`}</p>
+        ${Object.entries(texts).map(([release, text]) => this.row(release, text))}
+        <p role="status" class=${isWhole ? '' : 'bad'}>${isWhole ? 'In all 100 %.' : `In all ${total} %: it has to be 100 %.`}</p>
         <p class="actions">
           <button type="submit" class="primary" disabled=${!isWhole}>Look what it does</button>
           <button type="button" onClick=${close}>Cancel</button>
