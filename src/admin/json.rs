@@ -14,7 +14,10 @@ use serde::{
     },
     forward_to_deserialize_any,
 };
-use serde_json::{Error, Number};
+use serde_json::{Error, Number, Value};
+
+/// Types that keep the point of a number: to those who read a flag's value, `2.0` is not `2`.
+const EXACT: [&str; 2] = ["FlagPatch", "FlagValue"];
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,13 +62,6 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
-        /// Below this every whole number is exact.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        // JSON has one kind of number: `2.0` is the integer 2.
-        if value.fract() == 0.0 && value.abs() < EXACT {
-            #[expect(clippy::cast_possible_truncation, reason = "whole, and within 53 bits")]
-            return Ok(Json::Number((value as i64).into()));
-        }
         let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is not finite"))?;
         Ok(Json::Number(number))
     }
@@ -99,6 +95,21 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 impl Json {
+    /// The value as it was written, `2.0` included.
+    fn exact(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Number(number) => Value::Number(number),
+            Self::Text(text) => Value::String(text),
+            Self::Array(items) => items.into_iter().map(Self::exact).collect(),
+            Self::Object(members) => {
+                let members = members.into_iter();
+                Value::Object(members.map(|(key, value)| (key, value.exact())).collect())
+            }
+        }
+    }
+
     fn as_found(&self) -> Unexpected<'_> {
         match self {
             Self::Null => Unexpected::Unit,
@@ -108,6 +119,18 @@ impl Json {
             Self::Array(_) => Unexpected::Seq,
             Self::Object(_) => Unexpected::Map,
         }
+    }
+}
+
+/// A number for a field of any type: JSON has one kind of number, so `2.0` is the integer 2.
+fn plain(number: Number) -> Number {
+    /// Below this every whole number is exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = number.as_f64().filter(|_| number.is_f64());
+    match whole.filter(|value| value.fract() == 0.0 && value.abs() < EXACT) {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within 53 bits")]
+        Some(value) => (value as i64).into(),
+        None => number,
     }
 }
 
@@ -126,7 +149,7 @@ impl<'de> Deserializer<'de> for Json {
         match self {
             Self::Null => visitor.visit_unit(),
             Self::Bool(value) => visitor.visit_bool(value),
-            Self::Number(value) => value.deserialize_any(visitor),
+            Self::Number(value) => plain(value).deserialize_any(visitor),
             Self::Text(text) => visitor.visit_string(text),
             Self::Array(items) => {
                 let mut items = SeqDeserializer::new(items.into_iter());
@@ -152,9 +175,12 @@ impl<'de> Deserializer<'de> for Json {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if EXACT.contains(&name) {
+            return visitor.visit_newtype_struct(self.exact());
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -195,7 +221,10 @@ impl<'de> Deserializer<'de> for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::RollbackRequest, model::TableDocument};
+    use crate::{
+        api::RollbackRequest,
+        model::{FlagValue, TableDocument},
+    };
 
     fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
         T::deserialize(serde_json::from_str::<Json>(text)?)
@@ -218,6 +247,12 @@ mod tests {
         assert_ne!(read::<Json>("2.5").unwrap(), read::<Json>("2").unwrap());
         let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
         assert!(twice.to_string().contains("duplicate key `blue`"));
+    }
+
+    #[test]
+    fn a_value_of_a_flag_keeps_its_point() {
+        let value: FlagValue = read(r#"{"a":[2.0,2,{"b":-0.0}]}"#).unwrap();
+        assert_eq!(value.to_string(), r#"{"a":[2.0,2,{"b":-0.0}]}"#);
     }
 
     #[test]

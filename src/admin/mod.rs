@@ -3,7 +3,7 @@
 //! | path | methods | description |
 //! |---|---|---|
 //! | `/v1/table` | GET, PUT | the whole table, with its revision as `ETag`; a write must name that in `If-Match` |
-//! | `/v1/changes` | POST | several changes of routes and releases in one revision |
+//! | `/v1/changes` | POST | several changes of routes, releases and flags in one revision |
 //! | `/v1/routes` | GET | all routes |
 //! | `/v1/routes/{route}` | GET, PUT, DELETE | one route |
 //! | `/v1/routes/{route}/split` | PUT, PATCH | its weights: all of them, or the named ones |
@@ -15,6 +15,12 @@
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
 //! | `/v1/releases/{release}/work` | GET | its work in flight; waits until it is drained |
+//! | `/v1/flags` | GET | all feature flags |
+//! | `/v1/flags/{flag}` | GET, PUT, PATCH, DELETE | one flag |
+//! | `/v1/flags/{flag}/on` | POST | switches a flag on |
+//! | `/v1/flags/{flag}/off` | POST | switches a flag off: everybody gets its default |
+//! | `/v1/flags/{flag}/rollback` | POST | restores what the flag was before its last change |
+//! | `/v1/flags/{flag}/evaluate` | GET | the variant that a context gets, with the reason |
 //! | `/v1/quarantine` | GET | the releases that were taken back |
 //! | `/v1/quarantine/{release}` | PUT, DELETE | puts a release there, or lifts it |
 //! | `/v1/rollouts` | GET, POST | all rollouts; starts one |
@@ -67,6 +73,7 @@ mod events;
 mod feedback;
 mod feedback_desk;
 mod feedback_rate;
+mod flags;
 mod idempotency;
 mod import;
 mod json;

@@ -8,7 +8,7 @@ use super::{
     error::ApiError, page::Page, rendered_routes::RenderedRoutes, shared_page::SharedPage,
 };
 use crate::{
-    api::{ReleaseList, RouteList},
+    api::{FlagList, ReleaseList, RouteList},
     control::{Controller, StatusPart},
     model::{Hashed, RouteSpec, TableDocument},
 };
@@ -19,6 +19,7 @@ const LOOKING: usize = 2;
 /// The large responses of the API.
 #[derive(Clone)]
 pub(super) struct Pages {
+    pub(super) flags: Arc<SharedPage>,
     pub(super) releases: Arc<SharedPage>,
     pub(super) routes: Arc<SharedPage>,
     pub(super) status: Arc<SharedPage>,
@@ -39,6 +40,7 @@ impl Pages {
         let (whole, brief) = (Arc::clone(controller), Arc::clone(controller));
         let rendered = RenderedRoutes::default();
         Self {
+            flags: by_revision(flags),
             releases: by_revision(releases),
             routes: by_revision(routes),
             table: by_revision(table),
@@ -83,6 +85,15 @@ fn brief_status(controller: &Controller) -> Page {
 fn table(controller: &Controller) -> Page {
     let live = controller.live();
     Page::json(Some(live.revision()), &TableDocument::of(&live.state()))
+}
+
+fn flags(controller: &Controller) -> Page {
+    let live = controller.live();
+    let list = FlagList {
+        revision: live.revision(),
+        flags: TableDocument::of(&live.state()).flags,
+    };
+    Page::json(Some(live.revision()), &list)
 }
 
 fn releases(controller: &Controller) -> Page {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     control::ControlError,
-    model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
+    model::{ChangeError, FlagName, Problem, ReleaseName, Revision, RouteName},
     telemetry::ErrorChain,
 };
 
@@ -28,6 +28,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         .field(header::RETRY_AFTER, "1"),
         ControlError::Change(error) => inapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
+        ControlError::KeyMissing(_) => key_missing(text),
         ControlError::KeyReused { .. } => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "key-reused",
@@ -76,6 +77,16 @@ pub(super) fn refused(error: ControlError) -> ApiError {
     }
 }
 
+fn key_missing(text: String) -> ApiError {
+    ApiError::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "key-missing",
+        "the flag splits by a key, and the context has none",
+    )
+    .detail(text)
+    .hint("add `?key=`, such as the id of a user")
+}
+
 fn conflict(kind: &str, title: &str) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, kind, title)
 }
@@ -89,6 +100,9 @@ fn inapplicable(error: ChangeError) -> ApiError {
             conflict("release-in-use", "a split names the release")
                 .detail(text)
                 .hint(format!("remove it from {} first", routes.join(", ")))
+        }
+        ChangeError::UnknownFlag { name, known } => {
+            unknown("flag", &name, known.iter().map(FlagName::as_str))
         }
         ChangeError::UnknownRelease { name, known } => {
             unknown("release", &name, known.iter().map(ReleaseName::as_str))

@@ -214,13 +214,17 @@ impl ErrorScope {
             Change::SetEndpoints { .. } | Change::SetSplit { .. } => Self::Alone,
             Change::Abort { .. }
             | Change::Batch { .. }
+            | Change::PatchFlag { .. }
             | Change::PatchSplit { .. }
             | Change::Promote { .. }
+            | Change::PutFlag { .. }
             | Change::PutRelease { .. }
             | Change::PutRoute { .. }
+            | Change::RemoveFlag { .. }
             | Change::RemoveRelease { .. }
             | Change::RemoveRoute { .. }
             | Change::Replace { .. }
+            | Change::SetFlagState { .. }
             | Change::SetPercents { .. }
             | Change::Switch { .. } => Self::Together,
         }

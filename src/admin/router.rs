@@ -22,7 +22,7 @@ use super::{
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
-    events, feedback,
+    events, feedback, flags,
     idempotency::answer_repeats,
     import, kpis, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
@@ -138,6 +138,16 @@ fn small() -> OpenApiRouter<AdminState> {
             releases::put_release,
             releases::delete_release
         ))
+        .routes(routes!(flags::list_flags))
+        .routes(routes!(
+            flags::read_flag,
+            flags::put_flag,
+            flags::patch_flag,
+            flags::delete_flag
+        ))
+        .routes(routes!(flags::flag_on))
+        .routes(routes!(flags::flag_off))
+        .routes(routes!(flags::evaluate_flag))
         .routes(routes!(work::work))
         .routes(routes!(preview::preview))
         .routes(routes!(revisions::list_revisions))
@@ -174,6 +184,7 @@ fn rollbacks() -> OpenApiRouter<AdminState> {
     OpenApiRouter::default()
         .routes(routes!(rollback::rollback))
         .routes(routes!(rollback::rollback_route))
+        .routes(routes!(flags::rollback_flag))
         .routes(routes!(rollouts::command_rollout))
 }
 

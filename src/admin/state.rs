@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     control::Controller,
-    model::{ReleaseName, RouteName},
+    model::{FlagName, ReleaseName, RouteName},
     seal::KeyRing,
 };
 
@@ -72,6 +72,15 @@ impl AdminState {
             let routes = state.spec.routes().iter();
             unknown_route(text, routes.map(|route| &route.name))
         })
+    }
+
+    /// The flag in a path.
+    pub(super) fn flag(&self, text: &str) -> Result<FlagName, ApiError> {
+        let state = self.controller.live().state();
+        let flags = state.spec.flags();
+        let name = text.parse().ok();
+        name.filter(|name| flags.get(name).is_some())
+            .ok_or_else(|| unknown("flag", text, flags.iter().map(|(name, _)| name.as_str())))
     }
 
     /// The release in a path.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 use crate::model::{
-    Change, EndpointSpec, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, Weights,
+    Change, EndpointSpec, FlagName, FlagPatch, FlagSpec, FlagState, Percents, Problem,
+    ReleaseDocument, ReleaseName, RouteName, Weights,
 };
 
 /// Largest number of changes in one request.
@@ -14,7 +15,7 @@ pub const MOST_CHANGES: usize = 1_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangesRequest {
-    /// The changes, made in this order. No two are about the same route or release.
+    /// The changes, made in this order. No two are about the same route, release or flag.
     #[schema(min_items = 1, max_items = 1_000)]
     pub changes: Vec<ChangeItem>,
     /// Allows `weights` to leave out a release that has a weight now, which is refused otherwise.
@@ -26,7 +27,7 @@ pub struct ChangesRequest {
     pub message: Option<String>,
 }
 
-/// One of several changes: a route or a release, and one thing to do with it.
+/// One of several changes: a route, a release or a flag, and one thing to do with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeItem {
@@ -38,6 +39,10 @@ pub struct ChangeItem {
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub release: Option<ReleaseName>,
+    /// The flag.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub flag: Option<FlagName>,
     /// Of a route: percents of some releases; the others share the rest in their current proportion.
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::model::percents_schema)]
@@ -70,7 +75,19 @@ pub struct ChangeItem {
     #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub endpoints: Option<Vec<EndpointSpec>>,
-    /// Of a route or a release, `true`: removes it.
+    /// Of a flag: the whole flag, which is added or replaced.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub put: Option<Box<FlagSpec>>,
+    /// Of a flag: the keys that change.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub patch: Option<FlagPatch>,
+    /// Of a flag: its switch.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub state: Option<FlagState>,
+    /// Of a route, a release or a flag, `true`: removes it.
     #[serde(
         deserialize_with = "only_true",
         skip_serializing_if = "std::ops::Not::not"
@@ -78,13 +95,14 @@ pub struct ChangeItem {
     pub remove: bool,
 }
 
-/// The keys of [`ChangeItem`] that say what to do, for a route and for a release.
-pub const CHANGE_KEYS: [(&str, &[&str]); 2] = [
+/// The keys of [`ChangeItem`] that say what to do, for a route, a release and a flag.
+pub const CHANGE_KEYS: [(&str, &[&str]); 3] = [
     (
         "route",
         &["split", "weights", "switch", "promote", "abort", "remove"],
     ),
     ("release", &["set", "endpoints", "remove"]),
+    ("flag", &["put", "patch", "state", "remove"]),
 ];
 
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
@@ -137,16 +155,18 @@ impl ChangesRequest {
 
 impl ChangeItem {
     /// The change; the error is a message and a hint.
-    fn into_change(self) -> Result<Change, (String, String)> {
+    fn into_change(mut self) -> Result<Change, (String, String)> {
         let hint = || {
-            let [(_, route), (_, release)] = CHANGE_KEYS;
+            let [(_, route), (_, release), (_, flag)] = CHANGE_KEYS;
             format!(
-                "a route takes one of `{}`; a release one of `{}`",
+                "a route takes one of `{}`; a release one of `{}`; a flag one of `{}`",
                 route.join("`, `"),
-                release.join("`, `")
+                release.join("`, `"),
+                flag.join("`, `")
             )
         };
-        let mut found = self.actions();
+        let mut found = self.flag_actions();
+        found.extend(self.actions());
         match (found.pop(), found.is_empty()) {
             (Some(Ok(change)), true) => Ok(change),
             (Some(Err(key)), true) => {
@@ -159,9 +179,9 @@ impl ChangeItem {
 
     /// Everything that is to be done; a key without the name that it needs is an error.
     fn actions(self) -> Vec<Result<Change, &'static str>> {
-        let (route, release) = match (self.route, self.release) {
-            (Some(route), None) => (Ok(route), Err(())),
-            (None, Some(release)) => (Err(()), Ok(release)),
+        let (route, release) = match (self.route, self.release, &self.flag) {
+            (Some(route), None, None) => (Ok(route), Err(())),
+            (None, Some(release), None) => (Err(()), Ok(release)),
             _ => (Err(()), Err(())),
         };
         let of_route =
@@ -219,6 +239,34 @@ impl ChangeItem {
         .flatten()
         .collect()
     }
+
+    /// Changes of a flag; their keys are taken out.
+    fn flag_actions(&mut self) -> Vec<Result<Change, &'static str>> {
+        let (put, patch, state) = (self.put.take(), self.patch.take(), self.state.take());
+        let flag = self.flag.as_ref();
+        let flag = flag.filter(|_| self.route.is_none() && self.release.is_none());
+        let of = |key, change: &dyn Fn(FlagName) -> Change| flag.cloned().map(change).ok_or(key);
+        let removed = flag.is_some() && std::mem::take(&mut self.remove);
+        [
+            put.map(|spec| {
+                of("put", &|flag| Change::PutFlag {
+                    flag,
+                    spec: spec.clone(),
+                })
+            }),
+            patch.map(|patch| {
+                of("patch", &|flag| Change::PatchFlag {
+                    flag,
+                    patch: patch.clone(),
+                })
+            }),
+            state.map(|state| of("state", &|flag| Change::SetFlagState { flag, state })),
+            removed.then(|| of("remove", &|flag| Change::RemoveFlag { flag })),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -237,7 +285,9 @@ mod tests {
             {"route": "a", "weights": {"blue": 1}}, {"route": "b", "promote": true},
             {"route": "c", "abort": true}, {"route": "d", "remove": true},
             {"release": "red", "set": {"endpoints": ["http://127.0.0.1:1"]}},
-            {"release": "blue", "endpoints": []}, {"release": "old", "remove": true}
+            {"release": "blue", "endpoints": []}, {"release": "old", "remove": true},
+            {"flag": "a", "put": {"type": "boolean", "variants": {"on": true}, "default": "on"}},
+            {"flag": "b", "patch": {"owner": null}}, {"flag": "c", "state": "off"}, {"flag": "d", "remove": true}
         ]}"#;
         let change = batch(all).unwrap();
         let kinds: Vec<_> = change
@@ -260,6 +310,10 @@ mod tests {
             "put_release",
             "set_endpoints",
             "remove_release",
+            "put_flag",
+            "patch_flag",
+            "set_flag_state",
+            "remove_flag",
         ];
         assert_eq!(kinds, expected);
     }
@@ -269,7 +323,8 @@ mod tests {
         let wrong = r#"{"changes": [
             {"route": "chat"}, {"route": "chat", "switch": "green"}, {"switch": "green"},
             {"route": "chat", "switch": "green", "abort": true},
-            {"release": "green", "switch": "green"}, {"route": "chat", "release": "green", "remove": true}
+            {"release": "green", "switch": "green"}, {"route": "chat", "release": "green", "remove": true},
+            {"flag": "a", "switch": "green"}, {"route": "chat", "state": "off"}, {"flag": "a", "route": "chat", "remove": true}
         ]}"#;
         let problems = batch(wrong).unwrap_err();
         let paths: Vec<_> = problems
@@ -283,7 +338,10 @@ mod tests {
                 "changes[2]",
                 "changes[3]",
                 "changes[4]",
-                "changes[5]"
+                "changes[5]",
+                "changes[6]",
+                "changes[7]",
+                "changes[8]"
             ]
         );
         assert!(problems.iter().all(|problem| problem.hint.is_some()));

@@ -9,6 +9,7 @@ mod drill;
 mod effect;
 mod event;
 mod feedback;
+mod flags;
 mod import;
 mod kpis;
 mod lists;
@@ -43,6 +44,7 @@ pub use self::{
         FeedbackAnswer, FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest,
         LONGEST_LABEL,
     },
+    flags::{FlagEvaluation, FlagList, StaleFlag},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{
         KpiComparison, KpiDifference, KpiFeedback, KpiFinding, KpiMark, KpiPoints, KpiQuantiles,

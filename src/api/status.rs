@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DrillSummary, QuarantinedRelease, Timestamp, VerificationStatus,
+    Crowded, DrillSummary, QuarantinedRelease, StaleFlag, Timestamp, VerificationStatus,
     rollout_status::RolloutStatus,
 };
 use crate::model::{
@@ -59,6 +59,9 @@ pub struct Status {
     /// The latest verification of each route that a rollback moved, the latest first.
     #[serde(default)]
     pub verifications: Vec<VerificationStatus>,
+    /// Flags after the last day on which they were expected to exist, at most 20.
+    #[serde(default)]
+    pub stale_flags: Vec<StaleFlag>,
 }
 
 /// Numbers of routes and releases.
@@ -66,6 +69,9 @@ pub struct Status {
 pub struct Totals {
     /// Routes of the live table.
     pub routes: usize,
+    /// Flags of the live table.
+    #[serde(default)]
+    pub flags: usize,
     /// Routes that give a weight to more than one release.
     pub split_routes: usize,
     /// Routes that give a weight to a release without a usable endpoint.

@@ -12,10 +12,11 @@ use super::{
     drill::DrillArgs,
     endpoints::EndpointVerb,
     feedback::FeedbackVerb,
+    flags::{FLAG_HELP, FlagVerb},
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
-    quarantine::QuarantineVerb,
+    quarantine::{QUARANTINE_HELP, QuarantineVerb},
     resources::{ReleaseVerb, RouteVerb},
     rollouts::RolloutVerb,
     table::Import,
@@ -256,11 +257,11 @@ pub(super) enum RemoteCommand {
         after_help = "Examples:\n  switchback rollout start chat green\n  switchback rollout show chat\n  switchback rollout abort chat"
     )]
     Rollout(RolloutVerb),
+    /// Show, switch, roll out and roll back feature flags
+    #[command(subcommand, after_help = FLAG_HELP)]
+    Flag(Box<FlagVerb>),
     /// Show releases that were taken back, and let them get requests again
-    #[command(
-        subcommand,
-        after_help = "A version that a rollback or a rollout took back gets requests again by hand, and by no rollout and no edited file.\n\nExamples:\n  switchback quarantine list\n  switchback quarantine lift green"
-    )]
+    #[command(subcommand, after_help = QUARANTINE_HELP)]
     Quarantine(QuarantineVerb),
     /// Show what became of users after a rollback, or wait for the verdict
     #[command(

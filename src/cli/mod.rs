@@ -19,6 +19,8 @@ mod endpoints;
 mod event_stream;
 mod exit;
 mod feedback;
+mod flag_parts;
+mod flags;
 mod json_file;
 mod kpis;
 mod observe;
@@ -141,6 +143,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         }
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
+        RemoteCommand::Flag(verb) => flags::flag(client, *verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
         RemoteCommand::Observe(verb) => observe::observe(client, verb, json).await,
         RemoteCommand::Preview {

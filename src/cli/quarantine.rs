@@ -15,6 +15,9 @@ use crate::{
     model::{ReleaseName, Version},
 };
 
+/// Help below the list of its subcommands.
+pub(super) const QUARANTINE_HELP: &str = "A version that a rollback or a rollout took back gets requests again by hand, and by no rollout and no edited file.\n\nExamples:\n  switchback quarantine list\n  switchback quarantine lift green";
+
 /// Subcommands of the quarantine.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineVerb {

@@ -129,6 +129,7 @@ pub(super) fn what(revision: &RevisionSummary) -> String {
             route: Some(route),
             to,
         } => format!("rollback of {route} to {to}"),
+        Cause::RollbackFlag { flag, to } => format!("rollback of flag {flag} to {to}"),
         Cause::Drill { to: Some(to) } => format!("drill, back to {to}"),
         Cause::RollbackRoute { route: None, .. } => "rollback of a route".to_owned(),
         other => other.as_str().to_owned(),

@@ -25,6 +25,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     let mut more = summary(&receipt.diff);
     let line = match &receipt.cause {
         Cause::Rollback { to } => format!("= revision {to}"),
+        Cause::RollbackFlag { flag, to } => format!("flag {flag} = revision {to}"),
         Cause::RollbackRoute {
             route: Some(route),
             to,

@@ -245,7 +245,7 @@ fn splitless(route: &RouteName) -> Failure {
     Failure::new(Exit::Usage, message)
 }
 
-async fn show(client: &Client, path: String) -> Result<Out, Failure> {
+pub(super) async fn show(client: &Client, path: String) -> Result<Out, Failure> {
     let answer = client.send(ApiRequest::get(path)).await?;
     let value: serde_json::Value = answer.read()?;
     let text = to_toml(&value)?;
@@ -267,7 +267,7 @@ pub(super) fn write(
         .options(change)
 }
 
-async fn remove(
+pub(super) async fn remove(
     client: &Client,
     path: String,
     force: bool,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{rollouts::state, text::clean};
 use crate::api::{
-    QuarantinedRelease, RolloutStatus, Status, VerificationState, VerificationStatus,
+    QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState, VerificationStatus,
     VerificationVerdict,
 };
 
@@ -24,6 +24,7 @@ pub(super) fn notices(status: &Status) -> String {
             .map(verification),
     );
     text.extend(status.quarantine.iter().take(MOST).map(quarantined));
+    text.extend(status.stale_flags.iter().map(stale));
     if let Some(more @ 1..) = status.quarantine.len().checked_sub(MOST) {
         let _ = writeln!(
             text,
@@ -36,6 +37,15 @@ pub(super) fn notices(status: &Status) -> String {
 fn damaged(name: &str) -> String {
     let name = clean(name);
     format!("DAMAGED: what was saved in {name} could not be read at the start, and is not known\n")
+}
+
+fn stale(flag: &StaleFlag) -> String {
+    let owner = flag.owner.as_deref();
+    let owner = owner.map_or_else(String::new, |owner| format!(" ({})", clean(owner)));
+    format!(
+        "stale flag: {}, expired on {}{owner}\n",
+        flag.flag, flag.expired
+    )
 }
 
 fn rollout(rollout: &RolloutStatus) -> String {

@@ -13,7 +13,8 @@ use super::{
     Timeouts, Variables, Verification,
 };
 use crate::model::{
-    HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
+    FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
+    TableDocument,
 };
 
 /// Default limit on the number of workers.
@@ -74,6 +75,8 @@ pub struct Config {
     pub plans: BTreeMap<PlanName, PlanSpec>,
     /// Releases by name.
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
+    /// Feature flags by name.
+    pub flags: BTreeMap<FlagName, FlagSpec>,
     /// The strings that contain environment variables.
     #[serde(skip)]
     pub variables: Variables,
@@ -135,6 +138,7 @@ impl Config {
         TableDocument {
             releases: self.releases.clone(),
             routes: self.routes.clone(),
+            flags: self.flags.clone(),
         }
     }
 

@@ -54,7 +54,7 @@ pub use self::{
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
-    part::{load_release, load_route},
+    part::{load_flag, load_release, load_route},
     prometheus::Prometheus,
     sections::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,

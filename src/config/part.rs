@@ -1,5 +1,5 @@
-//! A file that holds one release or one route. It is parsed as a part of a configuration, so that a mistake has the
-//! same path and hint there. A whole configuration that contains the release or route is accepted as well.
+//! A file that holds one release, one route or one flag. It is parsed as a part of a configuration, so that a mistake has the
+//! same path and hint there. A whole configuration that contains it is accepted as well.
 
 use std::{borrow::Cow, path::Path};
 
@@ -9,7 +9,9 @@ use toml::{
 };
 
 use super::{Config, ConfigError, LocatedProblem, read, text_of};
-use crate::model::{Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec};
+use crate::model::{
+    FlagName, FlagSpec, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+};
 
 /// Reads a release, in the form found below `[releases.NAME]`. Relative paths are resolved against the file's folder.
 ///
@@ -18,9 +20,7 @@ use crate::model::{Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec};
 pub fn load_release(path: &Path, name: &ReleaseName) -> Result<ReleaseDocument, ConfigError> {
     let mut config = load_within(path, |document| {
         below("releases", document, |release| {
-            let span = release.span();
-            let named = DeTable::from_iter([(word(name.as_str()), release)]);
-            Spanned::new(span, DeValue::Table(named))
+            named(name.as_str(), release)
         })
     })?;
     let found = config.releases.remove(name);
@@ -60,6 +60,25 @@ pub fn load_route(path: &Path, name: &RouteName) -> Result<RouteSpec, ConfigErro
         is_meant.then_some(route)
     });
     found.ok_or_else(|| absent(path, "routes", "route", name.as_str(), others.iter()))
+}
+
+/// Reads a flag, in the form found below `[flags.NAME]`.
+///
+/// # Errors
+/// As [`load_release`].
+pub fn load_flag(path: &Path, name: &FlagName) -> Result<FlagSpec, ConfigError> {
+    let mut config = load_within(path, |document| {
+        below("flags", document, |flag| named(name.as_str(), flag))
+    })?;
+    let found = config.flags.remove(name);
+    found.ok_or_else(|| absent(path, "flags", "flag", name.as_str(), config.flags.keys()))
+}
+
+/// A table with one entry of this name.
+fn named<'i>(name: &str, entry: Spanned<DeValue<'i>>) -> Spanned<DeValue<'i>> {
+    let span = entry.span();
+    let table = DeTable::from_iter([(word(name), entry)]);
+    Spanned::new(span, DeValue::Table(table))
 }
 
 /// Wraps a document in a configuration below a key, unless it has the key itself.

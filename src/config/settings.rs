@@ -22,7 +22,12 @@ impl Config {
         let sections = value.as_object().expect("a configuration is a table");
         sections
             .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "hooks" | "plans" | "releases" | "routes"))
+            .filter(|(key, _)| {
+                !matches!(
+                    key.as_str(),
+                    "flags" | "hooks" | "plans" | "releases" | "routes"
+                )
+            })
             .map(|(key, value)| (key.clone(), short_digest(&value.to_string())))
             .collect()
     }

@@ -4,16 +4,18 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     candidates::Candidates,
     capacity::crowded,
+    flag_rollback::{compile_flag, plan_flag_rollback},
     precondition::{Scope, check_base},
     readiness::{Growing, Readiness, ReadinessCheck, Resolved},
     recompile::with_rosters,
     rollback::level_of,
-    route_rollback::{compile_route, plan_route_rollback, taken_along},
+    route_rollback::{compile_route, plan_route_rollback},
+    step::{Part, taken_along},
 };
 use crate::{
     api::DryRun,
     fleet::Fleet,
-    model::{Change, Diff, ReleaseName, Revision, RouteName, TableState},
+    model::{Change, Diff, FlagName, ReleaseName, Revision, RouteName, TableState},
     table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry, compile},
 };
 
@@ -67,6 +69,7 @@ impl Controller {
     ) -> Result<DryRun, ControlError> {
         let live = self.table.load();
         let scope = match to {
+            RollbackTo::Flag(flag) => Scope::Flag(flag),
             RollbackTo::Route(route) => Scope::Route(route),
             RollbackTo::Previous | RollbackTo::Revision(_) | RollbackTo::Step => Scope::Whole,
         };
@@ -75,6 +78,7 @@ impl Controller {
             RollbackTo::Previous => self.dry_run_target(&live, RollbackTarget::Previous)?,
             RollbackTo::Step => self.dry_run_target(&live, RollbackTarget::Step)?,
             RollbackTo::Revision(revision) => self.dry_run_revision(&live, *revision)?,
+            RollbackTo::Flag(flag) => self.dry_run_flag(&live, flag)?,
             RollbackTo::Route(route) => self.dry_run_route(&live, route)?,
         };
         unless_unready(dry_run, force, || {
@@ -125,9 +129,23 @@ impl Controller {
         Ok(DryRun {
             to: Some(back.to),
             route: Some(route.clone()),
-            takes_along: taken_along(&self.table, &self.log, &back, route),
+            takes_along: taken_along(&self.table, &self.log, back.to, Part::Route(route)),
             undoes: vec![back.undone],
             ..dry_run_of_return(&self.fleet, live, &back.state, None)
+        })
+    }
+}
+
+impl Controller {
+    fn dry_run_flag(&self, live: &RoutingTable, flag: &FlagName) -> Result<DryRun, ControlError> {
+        let back = plan_flag_rollback(&self.table, &self.log, live, flag)?;
+        // What it refers to may be gone by now.
+        compile_flag(&self.fleet, live, flag, back.state.clone())?;
+        Ok(DryRun {
+            to: Some(back.to),
+            takes_along: back.takes_along,
+            undoes: vec![back.undone],
+            ..dry_run_of(&self.fleet, live, &back.state)
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     api::{Crowded, QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
+    table::FlagError,
 };
 
 /// The error of a change that does not take place.
@@ -20,6 +21,9 @@ pub enum ControlError {
     /// The table that it leads to is not valid.
     #[error("the table would not be valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
+    /// The rule of a flag that matches has several variants, and the context no key to choose one by.
+    #[error(transparent)]
+    KeyMissing(FlagError),
     /// The key was used for another request.
     #[error("the idempotency key belongs to another request{}", of_revision(*.revision))]
     KeyReused {

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     api::{Conflict, ConflictPolicy, ImportReport, Receipt},
     history::StoredRevision,
-    model::{Actor, Author, Change, Digest, ReleaseName, Revision, RouteName, TableDocument},
+    model::{
+        Actor, Author, Change, Digest, FlagName, ReleaseName, Revision, RouteName, TableDocument,
+    },
     table::RoutingTable,
 };
 
@@ -273,6 +275,9 @@ fn attribute_conflicts(log: &RevisionLog, conflicts: &mut [Conflict]) {
             Some(("routes", name)) => RouteName::new(name)
                 .ok()
                 .and_then(|name| index.route_changed(&name)),
+            Some(("flags", name)) => FlagName::new(name)
+                .ok()
+                .and_then(|name| index.flag_changed(&name)),
             _ => None,
         };
         conflict.changed_live_by = by;

@@ -26,11 +26,15 @@ fn cause_of(change: &Change) -> LeaveCause {
         Change::Promote { .. } | Change::Switch { .. } => LeaveCause::Switch,
         Change::RemoveRelease { .. } | Change::RemoveRoute { .. } => LeaveCause::Remove,
         Change::Batch { .. }
+        | Change::PatchFlag { .. }
         | Change::PatchSplit { .. }
+        | Change::PutFlag { .. }
         | Change::PutRelease { .. }
         | Change::PutRoute { .. }
+        | Change::RemoveFlag { .. }
         | Change::Replace { .. }
         | Change::SetEndpoints { .. }
+        | Change::SetFlagState { .. }
         | Change::SetPercents { .. }
         | Change::SetSplit { .. } => LeaveCause::Split,
     }

@@ -47,6 +47,13 @@ pub(super) fn merge(
         }
     }
     merge.routes([base, live, file]);
+    let flags = [base, live, file].map(|side| side.flags.keys());
+    for name in flags.into_iter().flatten().collect::<BTreeSet<_>>() {
+        let sides = [base, live, file].map(|side| side.flags.get(name));
+        if let Some(chosen) = merge.choose(&format!("flags.{name}"), sides) {
+            merge.merged.document.flags.insert(name.clone(), chosen);
+        }
+    }
     merge.merged
 }
 
@@ -188,6 +195,7 @@ mod tests {
         TableDocument {
             releases: BTreeMap::new(),
             routes: routes.collect(),
+            flags: BTreeMap::new(),
         }
     }
 
@@ -232,6 +240,31 @@ mod tests {
         assert!(
             merge(base, file, file, None).conflicts.is_empty(),
             "the same change on both sides is none"
+        );
+    }
+
+    #[test]
+    fn a_flag_switched_off_live_stays_off_when_the_file_gets_another_flag() {
+        let flags = |json: &str| -> TableDocument {
+            serde_json::from_str(&format!(r#"{{"flags":{json}}}"#)).unwrap()
+        };
+        let flag = |state: &str| {
+            format!(
+                r#"{{"type":"boolean","variants":{{"on":true}},"default":"on","state":"{state}"}}"#
+            )
+        };
+        let (on, off) = (flag("on"), flag("off"));
+        let base = flags(&format!(r#"{{"a":{on}}}"#));
+        let live = flags(&format!(r#"{{"a":{off}}}"#));
+        let file = flags(&format!(r#"{{"a":{on},"b":{on}}}"#));
+        let merged = merge(&base, &live, &file, None);
+        assert_eq!(
+            merged.document,
+            flags(&format!(r#"{{"a":{off},"b":{on}}}"#))
+        );
+        assert_eq!(
+            (merged.applied, merged.kept),
+            (vec!["flags.b".to_owned()], vec!["flags.a".to_owned()])
         );
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     history::StoredRevision,
-    model::{Author, Change, ReleaseName, Revision, RouteName},
+    model::{Author, Change, FlagName, ReleaseName, Revision, RouteName},
 };
 
 /// Number of later changes that an error lists at most.
@@ -25,6 +25,7 @@ pub enum Expected {
 /// The part of the table that a change is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'a> {
+    Flag(&'a FlagName),
     Release(&'a ReleaseName),
     Route(&'a RouteName),
     Whole,
@@ -32,15 +33,17 @@ pub(super) enum Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn of(change: &'a Change) -> Self {
-        match (change.route(), change.release()) {
-            (Some(route), _) => Self::Route(route),
-            (None, Some(release)) => Self::Release(release),
-            (None, None) => Self::Whole,
+        match (change.route(), change.release(), change.flag()) {
+            (Some(route), _, _) => Self::Route(route),
+            (None, Some(release), _) => Self::Release(release),
+            (None, None, Some(flag)) => Self::Flag(flag),
+            (None, None, None) => Self::Whole,
         }
     }
 
     fn changed(self, index: &RevisionIndex) -> Option<Revision> {
         match self {
+            Self::Flag(name) => index.flag_changed(name),
             Self::Release(name) => index.release_changed(name),
             Self::Route(name) => index.route_changed(name),
             Self::Whole => None,
@@ -49,6 +52,7 @@ impl<'a> Scope<'a> {
 
     fn touched_by(self, kept: &StoredRevision) -> bool {
         match self {
+            Self::Flag(name) => kept.touched.flags.contains(name),
             Self::Release(name) => kept.touched.releases.contains(name),
             Self::Route(name) => kept.touched.routes.contains(name),
             Self::Whole => true,

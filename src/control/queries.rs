@@ -2,8 +2,8 @@
 //! disk.
 
 use super::{
-    ControlError, Controller, KeyGuard, ReplayedResponse, StatusPart, revisions,
-    status::StatusReader, status_part,
+    ControlError, Controller, KeyGuard, ReplayedResponse, StatusPart, clock::now_ms, flag_queries,
+    revisions, status::StatusReader, status_part,
 };
 use crate::{
     api::{RevisionDetail, RevisionPage, RouteFacts, Status},
@@ -35,6 +35,7 @@ impl Controller {
             route.drill = self.drills.last(&route.name);
         }
         status.verifications = self.verification_states(part);
+        status.stale_flags = flag_queries::stale(live.compiled().spec(), now_ms());
         status
     }
 
@@ -101,6 +102,7 @@ impl Controller {
             }
             Cause::Publish
             | Cause::Rollback { .. }
+            | Cause::RollbackFlag { .. }
             | Cause::RollbackRoute { .. }
             | Cause::Drill { .. }
             | Cause::Roster

@@ -11,16 +11,17 @@ use super::ControlError;
 use crate::{
     api::{RevisionSummary, Timestamp},
     history::{Loaded, StoredRevision},
-    model::{ReleaseName, Revision, RouteName, TableDocument, TableState},
+    model::{FlagName, ReleaseName, Revision, RouteName, TableDocument, TableState},
 };
 
-/// The kept revisions, by number, idempotency key, route and release.
+/// The kept revisions, by number, idempotency key, route, release and flag.
 #[derive(Debug, Default)]
 pub(super) struct RevisionIndex {
     kept: BTreeMap<Revision, StoredRevision>,
     keys: HashMap<String, Revision>,
     routes: HashMap<RouteName, Revision>,
     releases: HashMap<ReleaseName, Revision>,
+    flags: HashMap<FlagName, Revision>,
     /// The configuration file as it was last imported.
     pub(super) imported: Option<Arc<TableDocument>>,
     /// The configuration file as it was last read, if it was refused.
@@ -41,7 +42,7 @@ impl RevisionIndex {
         index
     }
 
-    /// Adds a revision. It becomes the last one of its key, routes and releases.
+    /// Adds a revision. It becomes the last one of its key, routes, releases and flags.
     pub(super) fn insert(&mut self, kept: StoredRevision) {
         let revision = kept.record.revision;
         if kept.state.is_some() {
@@ -53,6 +54,8 @@ impl RevisionIndex {
             self.routes.extend(routes);
             let releases = touched.releases.iter().map(|name| (name.clone(), revision));
             self.releases.extend(releases);
+            let flags = touched.flags.iter().map(|name| (name.clone(), revision));
+            self.flags.extend(flags);
         }
         self.since_snapshot += 1;
         self.kept.insert(revision, kept);
@@ -118,6 +121,11 @@ impl RevisionIndex {
     /// The revision that last changed a release.
     pub(super) fn release_changed(&self, name: &ReleaseName) -> Option<Revision> {
         self.releases.get(name).copied()
+    }
+
+    /// The revision that last changed a flag.
+    pub(super) fn flag_changed(&self, name: &FlagName) -> Option<Revision> {
+        self.flags.get(name).copied()
     }
 
     pub(super) fn remove(&mut self, revisions: &[Revision]) {

@@ -17,7 +17,9 @@ use super::{
 use crate::{
     api::Receipt,
     history::{Entry, FullWeight, StoredRevision},
-    model::{Author, Cause, Change, ChangeSet, Revision, RevisionRecord, RouteName, TableSpec},
+    model::{
+        Author, Cause, Change, ChangeSet, FlagName, Revision, RevisionRecord, RouteName, TableSpec,
+    },
     table::{
         Compiled, Draft, Leave, LiveTable, RollbackError, RollbackTarget, RoutingTable,
         StackChange, Swapped, UndoEntry,
@@ -30,6 +32,8 @@ const MOST_ATTEMPTS: usize = 100;
 /// The destination of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackTo {
+    /// One flag as it was before its last change; everything else stays.
+    Flag(FlagName),
     /// The revision before the live one, with the whole group that it belongs to.
     Previous,
     /// A revision: if it is not on the undo chain, its content goes on top of what is live.
@@ -147,6 +151,7 @@ impl Controller {
             RollbackTo::Previous => RollbackTarget::Previous,
             RollbackTo::Step => RollbackTarget::Step,
             RollbackTo::Revision(revision) => RollbackTarget::Revision(*revision),
+            RollbackTo::Flag(flag) => return self.attempt_flag(flag, request),
             RollbackTo::Route(route) => return self.attempt_route(route, request),
         };
         self.attempt_level(target, request)
@@ -378,19 +383,10 @@ pub(super) fn level_of(
 
 /// True if a record with this cause was made by a rollback to the same target.
 fn is_rollback_to(cause: &Cause, target: RollbackTarget) -> bool {
-    match (cause, target) {
-        (Cause::Rollback { to }, RollbackTarget::Revision(revision)) => *to == revision,
-        (Cause::Rollback { .. }, RollbackTarget::Previous | RollbackTarget::Step) => true,
-        (
-            Cause::Import
-            | Cause::Publish
-            | Cause::RollbackRoute { .. }
-            | Cause::Drill { .. }
-            | Cause::Roster
-            | Cause::Void,
-            _,
-        ) => false,
-    }
+    matches!(cause, Cause::Rollback { to } if match target {
+        RollbackTarget::Revision(revision) => *to == revision,
+        RollbackTarget::Previous | RollbackTarget::Step => true,
+    })
 }
 
 /// True if another request with the same key was faster: two of them may have come this far.

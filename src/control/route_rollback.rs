@@ -6,13 +6,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ControlError, revision_index::RevisionIndex, revision_log::RevisionLog};
+use super::{
+    ControlError,
+    revision_log::RevisionLog,
+    step::{Part, Step, last_step},
+};
 use crate::{
     fleet::Fleet,
     history::{FullWeight, with_whole},
-    model::{
-        Cause, Change, ChangeError, ChangeSet, Hashed, Revision, RouteName, RouteSpec, TableState,
-    },
+    model::{Change, ChangeError, ChangeSet, Hashed, Revision, RouteName, RouteSpec, TableState},
     table::{Draft, LiveTable, RoutingTable, compile},
 };
 
@@ -25,12 +27,6 @@ pub(super) struct RouteRollback {
     pub(super) state: TableState,
     pub(super) change: Change,
     pub(super) whole: FullWeight,
-}
-
-/// A step of one route: the revision that made it, and the one before.
-struct Step {
-    made_by: Revision,
-    from: Revision,
 }
 
 /// Plans the rollback of a route: the table with its previous split, and all else as it is live.
@@ -84,75 +80,10 @@ fn previous(
 ) -> Option<(Step, Arc<Hashed<RouteSpec>>)> {
     let decision = table.decision();
     let index = log.index();
-    let step = last_step(&index, decision, route)?;
+    let step = last_step(&index, decision, Part::Route(route))?;
     let state = index.get(step.from)?.state.as_ref()?;
     let then = state.spec.route(route).cloned()?;
     Some((step, then))
-}
-
-/// The revisions about more than the route that leave the undo stack with its rollback: the next rollback of everything
-/// goes back to before them.
-pub(super) fn taken_along(
-    table: &LiveTable,
-    log: &RevisionLog,
-    back: &RouteRollback,
-    route: &RouteName,
-) -> Vec<Revision> {
-    let index = log.index();
-    let is_about_more = |revision: &Revision| {
-        index.get(*revision).is_some_and(|kept| {
-            let touched = &kept.touched;
-            touched.structure
-                || !touched.releases.is_empty()
-                || touched.routes.iter().any(|other| other != route)
-        })
-    };
-    let chain = table.chain().into_iter();
-    chain
-        .take_while(|revision| *revision > back.to)
-        .filter(is_about_more)
-        .collect()
-}
-
-/// Walks back from a decision to the step that gave a route the split that it has there.
-fn last_step(index: &RevisionIndex, decision: Revision, route: &RouteName) -> Option<Step> {
-    let spec = |revision| index.get(revision)?.state.as_ref()?.spec.route(route);
-    let now = spec(decision)?;
-    let same = |then: &RouteSpec| (&then.split, &then.stable) == (&now.split, &now.stable);
-    // `at` is where the walk is, `seen` the decision by which that is live: a rollback shows an earlier one.
-    let (mut at, mut seen) = (decision, decision);
-    loop {
-        let record = &index.get(at)?.record;
-        let parent = index.decision(record.parent);
-        let shown = match &record.cause {
-            Cause::RollbackRoute {
-                route: Some(other),
-                to,
-            } if other == route => Some(*to),
-            Cause::Rollback { to } if record.undo_to != Some(parent) => Some(*to),
-            _ => None,
-        };
-        if let Some(shown) = shown.filter(|shown| index.get(*shown).is_some()) {
-            at = shown;
-            continue;
-        }
-        // A rollback of another route left this one as it was; where that is not kept any more, the stack goes on.
-        let aside = matches!(
-            &record.cause,
-            Cause::RollbackRoute { route: Some(other), .. } if other != route
-        );
-        let before = match index.get(parent) {
-            Some(_) if aside => parent,
-            _ => record.undo_to?,
-        };
-        if !same(spec(before)?) {
-            return Some(Step {
-                made_by: seen,
-                from: before,
-            });
-        }
-        (at, seen) = (before, before);
-    }
 }
 
 fn unknown(state: &TableState, route: &RouteName) -> ChangeError {

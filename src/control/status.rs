@@ -72,6 +72,7 @@ impl StatusReader<'_> {
             rollouts: Vec::new(),
             quarantine: Vec::new(),
             verifications: Vec::new(),
+            stale_flags: Vec::new(),
         }
     }
 

@@ -57,6 +57,7 @@ impl StatusPart {
         let unready_routes = index.weighing(unready.clone().map(|release| &release.name));
         let totals = Totals {
             routes: spec.routes().len(),
+            flags: spec.flags().len(),
             split_routes: index.split.len(),
             unready_routes: unready_routes.len(),
             releases: releases.len(),

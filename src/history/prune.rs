@@ -62,6 +62,7 @@ fn orphans(
             }
             Cause::Import
             | Cause::Publish
+            | Cause::RollbackFlag { .. }
             | Cause::RollbackRoute { .. }
             | Cause::Drill { to: None }
             | Cause::Roster

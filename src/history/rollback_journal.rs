@@ -219,7 +219,10 @@ fn parse(bytes: &[u8]) -> Option<(JournalEntry, Option<Entry>)> {
 }
 
 pub(super) fn builds_on(entry: &Entry) -> bool {
-    matches!(entry.record.cause, Cause::RollbackRoute { .. })
+    matches!(
+        entry.record.cause,
+        Cause::RollbackFlag { .. } | Cause::RollbackRoute { .. }
+    )
 }
 
 /// A write to the journal: the record of a rollback, or only a reservation of numbers.

@@ -7,12 +7,13 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::{
-    EndpointSpec, Hashed, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
-    TableDocument, TableState, Weights,
+    EndpointSpec, FlagName, FlagPatch, FlagSpec, FlagState, Hashed, Percents, Problem,
+    ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableDocument, TableState, Weights,
 };
 
 mod apply;
 mod batch;
+mod flags;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,13 @@ pub enum Change {
         #[schema(no_recursion)]
         changes: Vec<Change>,
     },
+    /// Changes some keys of a flag.
+    PatchFlag {
+        /// The flag.
+        flag: FlagName,
+        /// The keys that change.
+        patch: FlagPatch,
+    },
     /// Sets some weights of a route; the others stay.
     PatchSplit {
         /// The route.
@@ -47,6 +55,13 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<ReleaseName>,
     },
+    /// Adds or replaces a flag.
+    PutFlag {
+        /// Its name.
+        flag: FlagName,
+        /// The new flag.
+        spec: Box<FlagSpec>,
+    },
     /// Adds or replaces a release.
     PutRelease {
         /// Its name.
@@ -58,6 +73,11 @@ pub enum Change {
     PutRoute {
         /// The new route.
         route: Box<RouteSpec>,
+    },
+    /// Removes a flag.
+    RemoveFlag {
+        /// Its name.
+        flag: FlagName,
     },
     /// Removes a release, and its entries of weight 0 in splits.
     RemoveRelease {
@@ -80,6 +100,13 @@ pub enum Change {
         release: ReleaseName,
         /// The new endpoints.
         endpoints: Vec<EndpointSpec>,
+    },
+    /// Switches a flag on or off.
+    SetFlagState {
+        /// The flag.
+        flag: FlagName,
+        /// The new state.
+        state: FlagState,
     },
     /// Gives percents to some releases of a route; the others share the rest in their present proportion.
     SetPercents {
@@ -113,6 +140,8 @@ pub struct ChangeSet {
     pub routes: BTreeSet<RouteName>,
     /// Releases with another decision or roster.
     pub releases: BTreeSet<ReleaseName>,
+    /// Flags with another decision.
+    pub flags: BTreeSet<FlagName>,
     /// True if routes were added, removed, moved or match differently, so that the index must be rebuilt.
     pub structure: bool,
 }
@@ -151,6 +180,14 @@ pub enum ChangeError {
         release: ReleaseName,
         /// Routes whose split contains it.
         routes: Vec<RouteName>,
+    },
+    /// There is no flag of that name.
+    #[error("no flag is called `{name}`")]
+    UnknownFlag {
+        /// The unknown name.
+        name: String,
+        /// Existing names.
+        known: Vec<FlagName>,
     },
     /// There is no release of that name.
     #[error("no release is called `{name}`")]
@@ -191,10 +228,14 @@ impl Change {
             | Self::Switch { route, .. } => Some(route),
             Self::PutRoute { route } => Some(&route.name),
             Self::Batch { .. }
+            | Self::PatchFlag { .. }
+            | Self::PutFlag { .. }
             | Self::PutRelease { .. }
+            | Self::RemoveFlag { .. }
             | Self::RemoveRelease { .. }
             | Self::Replace { .. }
-            | Self::SetEndpoints { .. } => None,
+            | Self::SetEndpoints { .. }
+            | Self::SetFlagState { .. } => None,
         }
     }
 
@@ -206,11 +247,38 @@ impl Change {
             | Self::SetEndpoints { release, .. } => Some(release),
             Self::Abort { .. }
             | Self::Batch { .. }
+            | Self::PatchFlag { .. }
             | Self::PatchSplit { .. }
             | Self::Promote { .. }
+            | Self::PutFlag { .. }
             | Self::PutRoute { .. }
+            | Self::RemoveFlag { .. }
             | Self::RemoveRoute { .. }
             | Self::Replace { .. }
+            | Self::SetFlagState { .. }
+            | Self::SetPercents { .. }
+            | Self::SetSplit { .. }
+            | Self::Switch { .. } => None,
+        }
+    }
+
+    /// Flag of the change, if it is about a single one.
+    pub fn flag(&self) -> Option<&FlagName> {
+        match self {
+            Self::PatchFlag { flag, .. }
+            | Self::PutFlag { flag, .. }
+            | Self::RemoveFlag { flag }
+            | Self::SetFlagState { flag, .. } => Some(flag),
+            Self::Abort { .. }
+            | Self::Batch { .. }
+            | Self::PatchSplit { .. }
+            | Self::Promote { .. }
+            | Self::PutRelease { .. }
+            | Self::PutRoute { .. }
+            | Self::RemoveRelease { .. }
+            | Self::RemoveRoute { .. }
+            | Self::Replace { .. }
+            | Self::SetEndpoints { .. }
             | Self::SetPercents { .. }
             | Self::SetSplit { .. }
             | Self::Switch { .. } => None,
@@ -234,6 +302,8 @@ impl ChangeSet {
                     .map(|route| route.name.clone()),
             );
         }
+        let (old, new) = (before.spec.flags(), after.spec.flags());
+        touched.flags.extend(old.differences(new, Hashed::is_same));
         let (old, new) = (before.spec.releases(), after.spec.releases());
         if std::ptr::eq(old, new) && Arc::ptr_eq(&before.rosters, &after.rosters) {
             return touched;

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::{ChangeSet, Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState};
 
-/// Differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
+/// Differences between two states, in a fixed order: releases by name, then routes in the order of the later state, then
+/// flags by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Diff(pub Vec<DiffEntry>);
 
@@ -42,7 +43,8 @@ impl Diff {
     /// Compares two states. Shared entries are skipped.
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let mut entries = Vec::new();
-        for name in &ChangeSet::between(before, after).releases {
+        let touched = ChangeSet::between(before, after);
+        for name in &touched.releases {
             let old = release(before, name);
             let new = release(after, name);
             compare(
@@ -53,6 +55,15 @@ impl Diff {
             );
         }
         compare_routes(before, after, &mut entries);
+        for name in &touched.flags {
+            let [old, new] = [before, after].map(|state| Some(json(&***state.spec.flag(name)?)));
+            compare(
+                &format!("flags.{name}"),
+                old.as_ref(),
+                new.as_ref(),
+                &mut entries,
+            );
+        }
         Self(entries)
     }
 

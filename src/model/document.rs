@@ -9,10 +9,11 @@ use utoipa::{
 };
 
 use super::{
-    EndpointSpec, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
+    EndpointSpec, FlagName, FlagSpec, FlagSpecs, Hashed, ReleaseName, ReleaseSpec, Rosters,
+    RouteSpec, TableSpec, TableState,
 };
 
-/// Document form of a table: releases with endpoints, and routes.
+/// Document form of a table: releases with endpoints, routes and flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableDocument {
@@ -22,6 +23,9 @@ pub struct TableDocument {
     /// Routes; if two match a request equally well, the earlier one is used.
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
+    /// Feature flags by name, at most 10,000.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<FlagName, FlagSpec>,
 }
 
 /// Document form of a release: its spec and its endpoints.
@@ -166,6 +170,7 @@ impl TableDocument {
                     ..(***route).clone()
                 })
                 .collect(),
+            flags: document_of(state.spec.flags()),
         }
     }
 
@@ -190,11 +195,31 @@ impl TableDocument {
                 .cloned()
                 .unwrap_or_else(|| Arc::new(Hashed::new(route)))
         });
+        let spec = TableSpec::new(releases, routes);
         TableState {
-            spec: TableSpec::new(releases, routes),
+            spec: spec.with_flags(specs_of(self.flags, previous.spec.flags())),
             rosters: Arc::new(rosters),
         }
     }
+}
+
+fn document_of(flags: &FlagSpecs) -> BTreeMap<FlagName, FlagSpec> {
+    let flag =
+        |(name, spec): (&FlagName, &Arc<Hashed<FlagSpec>>)| (name.clone(), (***spec).clone());
+    flags.iter().map(flag).collect()
+}
+
+/// The flags of a document; equal ones are shared with the previous table.
+fn specs_of(document: BTreeMap<FlagName, FlagSpec>, previous: &FlagSpecs) -> FlagSpecs {
+    let mut all_same = document.len() == previous.len();
+    let flag = |(name, spec): (FlagName, FlagSpec)| {
+        let old = previous.get(&name).filter(|old| ****old == spec);
+        all_same &= old.is_some();
+        let spec = old.map_or_else(|| Arc::new(Hashed::new(spec)), Arc::clone);
+        (name, spec)
+    };
+    let flags: FlagSpecs = document.into_iter().map(flag).collect();
+    if all_same { previous.clone() } else { flags }
 }
 
 #[cfg(test)]
@@ -204,7 +229,8 @@ mod tests {
     #[test]
     fn a_document_becomes_a_state_and_back() {
         let text = r#"{"releases":{"blue":{"version":"1","endpoints":["http://a:1"]}},
-            "routes":[{"name":"chat","split":{"blue":1},"affinity":[{"header":"x-session-id"}],"strip_prefix":true}]}"#;
+            "routes":[{"name":"chat","split":{"blue":1},"affinity":[{"header":"x-session-id"}],"strip_prefix":true}],
+            "flags":{"new":{"type":"number","variants":{"a":1,"b":0.1},"default":"a","rules":[{"split":{"b":1}}]}}}"#;
         let document: TableDocument = serde_json::from_str(text).unwrap();
         let state = document.clone().into_state(&TableState::default());
         assert_eq!(TableDocument::of(&state), document);
@@ -213,6 +239,7 @@ mod tests {
             again.spec.routes().get(0).unwrap(),
             state.spec.routes().get(0).unwrap()
         ));
+        assert!(again.spec.flags().is_shared_with(state.spec.flags()));
         assert_eq!(again.spec.digest(), state.spec.digest());
     }
 

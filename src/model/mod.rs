@@ -9,6 +9,7 @@ mod agent_protocol;
 mod balance;
 mod change;
 mod chunked_map;
+mod date;
 mod diff;
 mod digest;
 mod document;
@@ -16,6 +17,11 @@ mod drill;
 mod duration;
 mod endpoint;
 mod endpoint_spec;
+mod flag;
+mod flag_condition;
+mod flag_patch;
+mod flag_type;
+mod flag_value;
 mod growth;
 mod health;
 mod hook;
@@ -37,6 +43,7 @@ mod rollout;
 mod route;
 mod schema;
 mod session;
+mod sorted_map;
 mod table;
 mod weights;
 mod work;
@@ -47,6 +54,7 @@ pub use self::{
     balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
+    date::{Date, DateError},
     diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
     document::{ReleaseDocument, TableDocument},
@@ -54,13 +62,24 @@ pub use self::{
     duration::HumanDuration,
     endpoint::{EndpointUrl, Scheme},
     endpoint_spec::EndpointSpec,
+    flag::{
+        FlagReason, FlagRule, FlagSpec, FlagState, Prerequisite, RELEASE_ATTRIBUTE, TARGETING_KEY,
+        VariantWeights,
+    },
+    flag_condition::{FlagCondition, NumberRange, SemverRange},
+    flag_patch::FlagPatch,
+    flag_type::FlagType,
+    flag_value::FlagValue,
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
     hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
     metric_query::{MetricQuery, WorseWhen},
-    name::{HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, Version},
+    name::{
+        FlagName, HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, VariantName,
+        Version,
+    },
     opinion::{Opinion, OpinionSign, Thumb},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},
@@ -78,7 +97,8 @@ pub use self::{
     session::{
         AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource, STAMP_FIELD,
     },
-    table::{Rosters, TableSpec, TableState},
+    sorted_map::SortedMap,
+    table::{FlagSpecs, Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
     work::{CutCause, LeaveCause, WorkClass},
 };

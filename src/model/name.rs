@@ -90,6 +90,14 @@ name! {
     ReleaseName
 }
 name! {
+    /// Name of a feature flag, such as `new-planner`.
+    FlagName
+}
+name! {
+    /// Name of a variant of a flag, such as `on`.
+    VariantName
+}
+name! {
     /// Name of a hook, such as `checks`.
     HookName
 }

@@ -50,6 +50,11 @@ impl Percent {
         Self(u32::try_from(parts.min(WHOLE)).unwrap_or(Self::ALL.0))
     }
 
+    /// The same in ten-thousandths of a percent, so that it is a weight.
+    pub const fn parts(self) -> u32 {
+        self.0
+    }
+
     /// The share, from 0 to 1.
     pub fn share(self) -> f64 {
         f64::from(self.0) / f64::from(Self::ALL.0)

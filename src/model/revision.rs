@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Change, Digest, RouteName};
+use super::{Change, Digest, FlagName, RouteName};
 
 /// Revision number. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
 #[derive(
@@ -72,6 +72,13 @@ pub enum Cause {
         /// The revision whose content is live again.
         to: Revision,
     },
+    /// One flag became what it was before.
+    RollbackFlag {
+        /// The flag.
+        flag: FlagName,
+        /// The revision whose flag is live again.
+        to: Revision,
+    },
     /// One route got its previous split back.
     RollbackRoute {
         /// The route; not recorded by earlier versions.
@@ -100,7 +107,10 @@ impl Cause {
     pub const fn is_rollback(&self) -> bool {
         matches!(
             self,
-            Self::Rollback { .. } | Self::RollbackRoute { .. } | Self::Drill { to: Some(_) }
+            Self::Rollback { .. }
+                | Self::RollbackFlag { .. }
+                | Self::RollbackRoute { .. }
+                | Self::Drill { to: Some(_) }
         )
     }
 
@@ -113,7 +123,9 @@ impl Cause {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Publish => "publish",
-            Self::Rollback { .. } | Self::RollbackRoute { .. } => "rollback",
+            Self::Rollback { .. } | Self::RollbackFlag { .. } | Self::RollbackRoute { .. } => {
+                "rollback"
+            }
             Self::Roster => "roster",
             Self::Drill { .. } => "drill",
             Self::Import => "import",

@@ -18,8 +18,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HookName, HumanDuration, MAX_WEIGHT, MetricName, PlanName, PublicUrl,
-    ReleaseName, RouteName, SessionPolicy, Version, WorkPolicy,
+    Date, Digest, EndpointUrl, FlagName, HookName, HumanDuration, MAX_WEIGHT, MetricName, PlanName,
+    PublicUrl, ReleaseName, RouteName, SessionPolicy, VariantName, Version, WorkPolicy,
 };
 
 /// Pattern of a name.
@@ -81,6 +81,18 @@ pub fn weights() -> Schema {
     }))
 }
 
+/// Weights per variant of a flag: at least one is not 0.
+pub(super) fn variant_weights() -> Schema {
+    keywords(json!({
+        "type": "object",
+        "description": "Weights per variant, relative; at least one is not 0.",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_WEIGHT },
+        "not": { "additionalProperties": { "const": 0 } },
+        "examples": [{ "on": 5, "off": 95 }],
+    }))
+}
+
 /// Weights that override some of those of a route.
 pub fn some_weights() -> Schema {
     keywords(json!({
@@ -132,6 +144,25 @@ text!(RouteName, "RouteName", {
     "description": "The name of a route.",
     "pattern": NAME,
     "examples": ["chat"],
+});
+text!(FlagName, "FlagName", {
+    "type": "string",
+    "description": "The name of a feature flag.",
+    "pattern": NAME,
+    "examples": ["new-planner"],
+});
+text!(VariantName, "VariantName", {
+    "type": "string",
+    "description": "The name of a variant of a flag.",
+    "pattern": NAME,
+    "examples": ["on"],
+});
+text!(Date, "Date", {
+    "type": "string",
+    "description": "A day, from 1970 on.",
+    "format": "date",
+    "pattern": "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$",
+    "examples": ["2027-01-31"],
 });
 text!(HookName, "HookName", {
     "type": "string",

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    ChunkedMap, Digest, EndpointSpec, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec,
-    Version,
+    ChunkedMap, Digest, EndpointSpec, FlagName, FlagSpec, Hashed, ReleaseName, ReleaseSpec,
+    RouteName, RouteSpec, SortedMap, Version,
 };
 
 /// Endpoints of each release, by version: the last roster of a version is kept when the version goes.
@@ -34,17 +34,21 @@ impl TableState {
     }
 }
 
-/// All decisions: releases and routes. Entries are shared between revisions.
+/// Flags by name.
+pub type FlagSpecs = SortedMap<FlagName, Arc<Hashed<FlagSpec>>>;
+
+/// All decisions: releases, routes and flags. Entries are shared between revisions.
 #[derive(Debug, Clone, Default)]
 pub struct TableSpec {
     releases: Arc<BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>>,
     routes: ChunkedMap<Arc<Hashed<RouteSpec>>>,
     places: Arc<HashMap<RouteName, usize>>,
+    flags: FlagSpecs,
     digest: Digest,
 }
 
 impl TableSpec {
-    /// Creates a table with routes in this order. Of two routes with one name, a lookup finds the later one.
+    /// Creates a table without flags, with routes in this order. Of two routes with one name, a lookup finds the later one.
     pub fn new(
         releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>,
         routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
@@ -66,6 +70,7 @@ impl TableSpec {
             releases: Arc::new(releases),
             routes,
             places: Arc::new(places),
+            flags: FlagSpecs::default(),
             digest,
         }
     }
@@ -108,6 +113,66 @@ impl TableSpec {
         self.routes.get(self.place(name)?)
     }
 
+    /// All flags by name.
+    pub fn flags(&self) -> &FlagSpecs {
+        &self.flags
+    }
+
+    /// Flag of that name.
+    pub fn flag(&self, name: &FlagName) -> Option<&Arc<Hashed<FlagSpec>>> {
+        self.flags.get(name)
+    }
+
+    /// Copy with a flag added or replaced.
+    #[must_use]
+    pub fn with_flag(&self, name: FlagName, flag: Arc<Hashed<FlagSpec>>) -> Self {
+        let digest = self
+            .digest_without_flag(&name)
+            .plus(flag_digest(&name, &flag));
+        Self {
+            flags: self.flags.with(name, flag),
+            digest,
+            ..self.clone()
+        }
+    }
+
+    /// Copy without a flag.
+    #[must_use]
+    pub fn without_flag(&self, name: &FlagName) -> Self {
+        Self {
+            flags: self.flags.without(name),
+            digest: self.digest_without_flag(name),
+            ..self.clone()
+        }
+    }
+
+    /// Copy with other flags.
+    #[must_use]
+    pub fn with_flags(&self, flags: FlagSpecs) -> Self {
+        if flags.is_shared_with(&self.flags) {
+            return self.clone();
+        }
+        let without = |digest: Digest, (name, flag): (&FlagName, &Arc<Hashed<FlagSpec>>)| {
+            digest.minus(flag_digest(name, flag))
+        };
+        let with = |digest: Digest, (name, flag): (&FlagName, &Arc<Hashed<FlagSpec>>)| {
+            digest.plus(flag_digest(name, flag))
+        };
+        let digest = self.flags.iter().fold(self.digest, without);
+        Self {
+            digest: flags.iter().fold(digest, with),
+            flags,
+            ..self.clone()
+        }
+    }
+
+    fn digest_without_flag(&self, name: &FlagName) -> Digest {
+        match self.flags.get(name) {
+            Some(old) => self.digest.minus(flag_digest(name, old)),
+            None => self.digest,
+        }
+    }
+
     /// Copy with another route at the position of the one with its name; `None` if there is none.
     #[must_use]
     pub fn with_route(&self, route: Arc<Hashed<RouteSpec>>) -> Option<Self> {
@@ -140,6 +205,12 @@ impl TableSpec {
             ..self.clone()
         }
     }
+}
+
+fn flag_digest(name: &FlagName, flag: &Hashed<FlagSpec>) -> Digest {
+    // The name is mixed in by a position of its own, so that two flags that swap names make another table.
+    let name = Digest::of(name).at(usize::MAX - 3);
+    flag.hash().plus(name).at(usize::MAX - 2)
 }
 
 fn release_digest(name: &ReleaseName, release: &Hashed<ReleaseSpec>) -> Digest {
@@ -178,6 +249,35 @@ mod tests {
         assert_ne!(changed.digest(), first.digest());
         let back = changed.with_route(route("b", &[("blue", 1)])).unwrap();
         assert_eq!(back.digest(), first.digest());
+    }
+
+    fn flag(default: &str) -> Arc<Hashed<FlagSpec>> {
+        let text = format!(
+            r#"{{"type":"boolean","variants":{{"on":true,"off":false}},"default":"{default}"}}"#
+        );
+        Arc::new(Hashed::new(serde_json::from_str(&text).unwrap()))
+    }
+
+    #[test]
+    fn the_digest_with_flags_depends_on_the_flags_alone_and_without_one_is_that_of_before() {
+        let none = TableSpec::default();
+        let name = |name: &str| FlagName::new(name).unwrap();
+        let both = none
+            .with_flag(name("a"), flag("on"))
+            .with_flag(name("b"), flag("off"));
+        let swapped = none
+            .with_flag(name("a"), flag("off"))
+            .with_flag(name("b"), flag("on"));
+        assert_ne!(both.digest(), swapped.digest());
+        let anew = [(name("b"), flag("off")), (name("a"), flag("on"))];
+        let anew = swapped.with_flags(anew.into_iter().collect());
+        assert_eq!(anew.digest(), both.digest());
+        let replaced = swapped
+            .with_flag(name("b"), flag("off"))
+            .with_flag(name("a"), flag("on"));
+        assert_eq!(replaced.digest(), both.digest());
+        let gone = both.without_flag(&name("a")).without_flag(&name("b"));
+        assert_eq!(gone.digest(), none.digest());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Leave, Release, Route, Split, SplitEntry, index::Index, validate};
+use super::{Flags, Leave, Release, Route, Split, SplitEntry, index::Index, validate};
 use crate::{
     fleet::Fleet,
     model::{
@@ -18,6 +18,7 @@ pub struct Compiled {
     releases: Arc<BTreeMap<ReleaseName, Arc<Release>>>,
     routes: ChunkedMap<Arc<Route>>,
     index: Arc<Index>,
+    flags: Flags,
 }
 
 /// A table that could become live. Created only by [`compile`].
@@ -70,6 +71,11 @@ pub fn compile(
     let spec = state.spec.clone();
     let releases = compile_releases(&spec, touched, previous, fleet);
     let routes = compile_routes(&spec, touched, previous, &releases, fleet)?;
+    let flags = Flags::compile(
+        spec.flags(),
+        touched,
+        previous.map(|previous| &previous.flags),
+    )?;
     let index = match previous {
         Some(previous) if !touched.structure => Arc::clone(&previous.index),
         _ => Arc::new(Index::new(spec.routes().iter().map(|route| &***route))),
@@ -80,6 +86,7 @@ pub fn compile(
             releases,
             routes,
             index,
+            flags,
         }),
         state,
         leave: Leave::SPLIT,
@@ -201,6 +208,7 @@ impl Compiled {
             releases: Arc::default(),
             routes,
             index: Arc::default(),
+            flags: Flags::default(),
         })
     }
 
@@ -217,6 +225,11 @@ impl Compiled {
     /// All routes in order.
     pub fn routes(&self) -> &ChunkedMap<Arc<Route>> {
         &self.routes
+    }
+
+    /// All flags by name.
+    pub fn flags(&self) -> &Flags {
+        &self.flags
     }
 
     /// Finds a route by name.

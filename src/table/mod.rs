@@ -1,4 +1,4 @@
-//! Compiled decisions: route matching, the split between releases, and the live table with its swap.
+//! Compiled decisions: route matching, the split between releases, feature flags, and the live table with its swap.
 //!
 //! [`compile()`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
 //! parts with the previous table.
@@ -6,6 +6,9 @@
 mod affinity;
 mod compile;
 mod departures;
+mod flag;
+mod flag_condition;
+mod flags;
 mod hash;
 mod index;
 mod live;
@@ -15,13 +18,16 @@ mod retry_policy;
 mod route;
 mod route_check;
 mod routing;
+mod semver;
 mod split;
 mod swap;
 mod undo;
 mod validate;
 mod validate_agents;
 mod validate_balance;
+mod validate_condition;
 mod validate_drill;
+mod validate_flag;
 mod validate_health;
 mod validate_retries;
 mod validate_route;
@@ -32,6 +38,8 @@ mod worker_epochs;
 pub use self::{
     compile::{Compiled, Draft, compile},
     departures::{Departure, Departures, Leave, Transition},
+    flag::{Flag, Variant},
+    flags::{Evaluation, FlagContext, FlagError, Flags},
     hash::key_of,
     live::{LiveTable, TableReader},
     pins::PinField,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{validate_balance, validate_health, validate_route};
+use super::{validate_balance, validate_flag, validate_health, validate_route};
 use crate::model::{
     ChangeSet, EndpointSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
@@ -39,6 +39,7 @@ pub(super) fn problems(state: &TableState, touched: &ChangeSet, everything: bool
     if everything || touched.structure {
         duplicates(state, &mut problems);
     }
+    validate_flag::problems(state.spec.flags(), touched, everything, &mut problems);
     problems
 }
 

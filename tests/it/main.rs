@@ -34,6 +34,7 @@ mod exporters;
 mod fallback;
 mod feedback;
 mod first_check;
+mod flags;
 mod grpc;
 mod h2;
 mod h2_abuse;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, ChangeSet};
+use super::{Applied, Change, ChangeError, ChangeSet, flags};
 use crate::model::{
     EndpointSpec, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
     RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
@@ -13,14 +13,18 @@ pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, Chan
     match change {
         Change::Abort { route } => abort(state, route),
         Change::Batch { changes } => in_order(changes, state),
+        Change::PatchFlag { flag, patch } => flags::patch_flag(state, flag, patch),
         Change::PatchSplit { route, weights } => patch_split(state, route, weights),
         Change::Promote { route, to } => promote(state, route, to.as_ref()),
+        Change::PutFlag { flag, spec } => Ok(flags::put_flag(state, flag, spec)),
         Change::PutRelease { release, document } => Ok(put_release(state, release, document)),
         Change::PutRoute { route } => Ok(put_route(state, route)),
+        Change::RemoveFlag { flag } => flags::remove_flag(state, flag),
         Change::RemoveRelease { release } => remove_release(state, release),
         Change::RemoveRoute { route } => remove_route(state, route),
         Change::Replace { table } => Ok(replace(state, table)),
         Change::SetEndpoints { release, endpoints } => set_endpoints(state, release, endpoints),
+        Change::SetFlagState { flag, state: to } => flags::set_flag_state(state, flag, *to),
         Change::SetPercents { route, percents } => {
             let route = find(state, route)?;
             let weights = percent::weights(route, percents).map_err(ChangeError::Invalid)?;
@@ -208,7 +212,7 @@ fn put_route(state: &TableState, route: &RouteSpec) -> Applied {
         .with_route(Arc::clone(&route))
         .unwrap_or_else(|| {
             let routes = state.spec.routes().iter().cloned().chain([route]);
-            TableSpec::new(state.spec.releases().clone(), routes)
+            with_routes(&state.spec, routes)
         });
     Applied {
         state: TableState {
@@ -219,6 +223,14 @@ fn put_route(state: &TableState, route: &RouteSpec) -> Applied {
     }
 }
 
+/// The same table with other routes.
+fn with_routes(
+    spec: &TableSpec,
+    routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
+) -> TableSpec {
+    TableSpec::new(spec.releases().clone(), routes).with_flags(spec.flags().clone())
+}
+
 fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeError> {
     find(state, name)?;
     let routes = state
@@ -227,7 +239,7 @@ fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeE
         .iter()
         .filter(|route| route.name != *name)
         .cloned();
-    let spec = TableSpec::new(state.spec.releases().clone(), routes);
+    let spec = with_routes(&state.spec, routes);
     let touched = ChangeSet {
         routes: BTreeSet::from([name.clone()]),
         structure: true,
@@ -371,6 +383,7 @@ fn also(
 pub(super) fn joined(first: Applied, mut second: Applied) -> Applied {
     second.touched.routes.extend(first.touched.routes);
     second.touched.releases.extend(first.touched.releases);
+    second.touched.flags.extend(first.touched.flags);
     second.touched.structure |= first.touched.structure;
     second
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Applied, Change, ChangeError, ChangeSet, apply};
-use crate::model::{Problem, ReleaseName, RouteName, TableState, closest};
+use crate::model::{FlagName, Problem, ReleaseName, RouteName, TableState, closest};
 
 impl Change {
     /// Applies the change. Pure: the same state and change always give the same state.
@@ -12,7 +12,7 @@ impl Change {
     /// batch they are those of all its changes, each with its place.
     ///
     /// # Errors
-    /// If a route or release does not exist or is still in use, or if the release is ambiguous.
+    /// If a route, a release or a flag does not exist or is still in use, or if the release is ambiguous.
     pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
         let Self::Batch { changes } = self else {
             return apply::apply(self, state);
@@ -93,7 +93,7 @@ fn apply_possible(changes: &[Change], state: &TableState) -> (Applied, Vec<Probl
     (applied, problems)
 }
 
-/// Changes of the same route or release: which of them is meant would depend on their order.
+/// Changes of the same route, release or flag: which of them is meant would depend on their order.
 fn doubles(changes: &[Change]) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
@@ -109,10 +109,11 @@ fn doubles(changes: &[Change]) -> Vec<Problem> {
 }
 
 fn subject(change: &Change) -> String {
-    match (change.route(), change.release()) {
-        (Some(route), _) => format!("route `{route}`"),
-        (None, Some(release)) => format!("release `{release}`"),
-        (None, None) => "the whole table".to_owned(),
+    match (change.route(), change.release(), change.flag()) {
+        (Some(route), _, _) => format!("route `{route}`"),
+        (None, Some(release), _) => format!("release `{release}`"),
+        (None, None, Some(flag)) => format!("flag `{flag}`"),
+        (None, None, None) => "the whole table".to_owned(),
     }
 }
 
@@ -124,6 +125,10 @@ fn problems_of(place: usize, change: &Change, error: ChangeError) -> Vec<Problem
         ChangeError::Invalid(problems) => placed(place, change, problems),
         ChangeError::ReleaseInUse { .. } => {
             vec![problem.hint("give it a weight of 0 there first, in an earlier change")]
+        }
+        ChangeError::UnknownFlag { name, known } => {
+            let known: Vec<_> = known.iter().map(FlagName::as_str).collect();
+            vec![hinted(problem, &name, &known)]
         }
         ChangeError::UnknownRelease { name, known } => {
             let known: Vec<_> = known.iter().map(ReleaseName::as_str).collect();
@@ -176,9 +181,10 @@ fn part_of(changes: &[Change], path: &str) -> Option<(usize, String)> {
 }
 
 fn prefix(change: &Change) -> Option<String> {
-    match (change.route(), change.release()) {
-        (Some(route), _) => Some(format!("routes.{route}")),
-        (None, Some(release)) => Some(format!("releases.{release}")),
-        (None, None) => None,
+    match (change.route(), change.release(), change.flag()) {
+        (Some(route), _, _) => Some(format!("routes.{route}")),
+        (None, Some(release), _) => Some(format!("releases.{release}")),
+        (None, None, Some(flag)) => Some(format!("flags.{flag}")),
+        (None, None, None) => None,
     }
 }

@@ -68,7 +68,7 @@ fn a_brief_status_has_what_is_worth_a_look_and_says_how_much_there_is() {
     assert_eq!(names(&brief["routes"]), ["r7", "r120", "r190"]);
     assert_eq!(names(&brief["releases"]), ["blue", "green", "red"]);
     let totals = json!({
-        "routes": ROUTES, "split_routes": 2, "unready_routes": 1, "releases": 3, "unready_releases": 1,
+        "routes": ROUTES, "flags": 0, "split_routes": 2, "unready_routes": 1, "releases": 3, "unready_releases": 1,
     });
     assert_eq!(brief["totals"], totals);
     // The table before had other routes: a rollback would change all of them.

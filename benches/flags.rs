@@ -1,0 +1,95 @@
+//! The evaluation of flags: one with five rules, and a hundred in a row; the compilation of one of ten thousand.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::{Map, Value, json};
+use switchback::{
+    fleet::Fleet,
+    model::{Change, ChangeSet, FlagState, TableDocument, TableState},
+    table::{Draft, FlagContext, compile},
+};
+
+/// A flag whose fifth rule matches and splits.
+fn flag() -> Value {
+    let rule = |attribute: &str, condition: Value, split: Value| {
+        let mut when = condition;
+        when["attribute"] = attribute.into();
+        json!({ "when": [when], "split": split })
+    };
+    json!({
+        "type": "boolean", "variants": { "on": true, "off": false }, "default": "off",
+        "rules": [
+            rule("plan", json!({ "in": ["team", "enterprise"] }), json!({ "on": 1 })),
+            rule("email", json!({ "ends_with": "@example.org" }), json!({ "on": 1 })),
+            rule("version", json!({ "semver": { "at_least": "3.0.0" } }), json!({ "on": 1 })),
+            rule("age", json!({ "number": { "below": 18 } }), json!({ "on": 1 })),
+            { "split": { "on": 5, "off": 95 } },
+        ],
+    })
+}
+
+fn state(count: usize) -> TableState {
+    let flags: Map<String, Value> = (0..count).map(|n| (format!("flag-{n}"), flag())).collect();
+    let document: TableDocument =
+        serde_json::from_value(json!({ "flags": flags })).expect("the document is valid");
+    document.into_state(&TableState::default())
+}
+
+fn compiled(count: usize) -> (TableState, Draft, Fleet) {
+    let (state, fleet) = (state(count), Fleet::new(1));
+    let draft = compile(state.clone(), &ChangeSet::default(), None, &fleet).expect("it is valid");
+    (state, draft, fleet)
+}
+
+fn evaluation(criterion: &mut Criterion) {
+    let (_, draft, _fleet) = compiled(100);
+    let flags = draft.compiled().flags();
+    let attributes = json!({
+        "targetingKey": "user-4711", "plan": "pro", "email": "ann@example.com", "version": "2.3.0", "age": 40,
+    });
+    let attributes = serde_json::from_value(attributes).expect("it is an object");
+    let context = FlagContext::new(attributes);
+    criterion.bench_function("flags/evaluate 5 rules", |bencher| {
+        bencher.iter(|| {
+            let found = flags.evaluate(black_box("flag-42"), &context);
+            found.expect("the flag exists").reason
+        });
+    });
+    criterion.bench_function("flags/evaluate 100 flags of 5 rules", |bencher| {
+        bencher.iter(|| {
+            let on = flags.iter().filter(|(name, _)| {
+                let found = flags.evaluate(name.as_str(), &context);
+                found.is_ok_and(|found| found.variant.value() == true)
+            });
+            on.count()
+        });
+    });
+}
+
+fn compilation(criterion: &mut Criterion) {
+    let (state, draft, fleet) = compiled(10_000);
+    let mut to = FlagState::Off;
+    criterion.bench_function("flags/change one of 10,000", |bencher| {
+        bencher.iter(|| {
+            to = if to == FlagState::Off {
+                FlagState::On
+            } else {
+                FlagState::Off
+            };
+            let flag = "flag-5000".parse().expect("it is a name");
+            let change = Change::SetFlagState { flag, state: to };
+            let applied = change.apply_to(&state).expect("the flag exists");
+            let compiled = compile(
+                applied.state,
+                &applied.touched,
+                Some(draft.compiled()),
+                &fleet,
+            );
+            compiled.expect("it is valid").digest()
+        });
+    });
+}
+
+criterion_group!(benches, evaluation, compilation);
+criterion_main!(benches);
