@@ -92,7 +92,9 @@ fn split(flag: &FlagSpec, shares: &[Share]) -> Result<VariantWeights, String> {
         .copied()
         .fold(0, greatest_common_divisor)
         .max(1);
-    weights.values_mut().for_each(|weight| *weight /= divisor);
+    for weight in weights.values_mut() {
+        *weight /= divisor;
+    }
     Ok(weights)
 }
 

@@ -217,15 +217,12 @@ mod tests {
             let mut map = SortedMap::default();
             let mut first = None;
             for (count, (key, value)) in steps.iter().enumerate() {
-                match value {
-                    Some(value) => {
-                        model.insert(*key, *value);
-                        map = map.with(*key, *value);
-                    }
-                    None => {
-                        model.remove(key);
-                        map = map.without(key);
-                    }
+                if let Some(value) = value {
+                    model.insert(*key, *value);
+                    map = map.with(*key, *value);
+                } else {
+                    model.remove(key);
+                    map = map.without(key);
                 }
                 if count == steps.len() / 2 {
                     first = Some((model.clone(), map.clone()));

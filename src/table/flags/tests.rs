@@ -55,7 +55,7 @@ fn the_first_rule_that_matches_decides_and_the_reason_says_why() {
         "off": { "type": "string", "variants": { "a": "x", "b": "y" }, "default": "b", "state": "off", "rules": [{ "split": { "a": 1 } }] },
     });
     let is = |name, attributes, expected: &str| {
-        assert_eq!(seen(&flags, name, attributes), expected, "{name}")
+        assert_eq!(seen(&flags, name, attributes), expected, "{name}");
     };
     is(
         "planner",
