@@ -18,6 +18,7 @@ pub mod http2;
 pub mod message;
 pub mod model;
 pub mod net;
+pub mod ofrep;
 pub mod proxy;
 pub mod rollout;
 pub mod seal;

@@ -104,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("discovery", &["config", "fleet", "model"]),
+    ("ofrep", &["config", "model", "net", "seal", "table"]),
     // what wires them
     (
         "server",
@@ -119,6 +120,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hooks",
             "model",
             "net",
+            "ofrep",
             "proxy",
             "seal",
             "table",
@@ -145,6 +147,7 @@ const HTTP_TYPES: &[&str] = &[
     "src/cli/",
     "src/demo/",
     "src/hooks/http_post.rs",
+    "src/ofrep/",
     "src/server/synthetic.rs",
 ];
 

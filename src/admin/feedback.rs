@@ -23,7 +23,6 @@ use super::{
     connections::Connection,
     error::{ApiError, no_such_method, no_such_path},
     feedback_desk::{FeedbackState, refused},
-    feedback_rate::{RateLimit, Rates},
     json_response::json,
     state::AdminState,
     unread_body::close_if_unread,
@@ -32,6 +31,7 @@ use crate::{
     api::{FeedbackAnswer, FeedbackList, FeedbackReceipt, FeedbackRequest},
     config::{Feedback, Network},
     control::Answer,
+    net::{RateLimit, Rates},
 };
 
 /// Longest body of feedback, in bytes.

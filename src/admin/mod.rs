@@ -72,7 +72,6 @@ mod error;
 mod events;
 mod feedback;
 mod feedback_desk;
-mod feedback_rate;
 mod flags;
 mod idempotency;
 mod import;

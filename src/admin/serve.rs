@@ -2,7 +2,10 @@
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{BoxError, Router, extract::Request};
+use axum::{
+    BoxError, Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -179,8 +182,10 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     let stopping = Stopping(stopped.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         connection.requested();
-        request.extensions_mut().insert(stopping.clone());
-        request.extensions_mut().insert(Arc::clone(&connection));
+        let extensions = request.extensions_mut();
+        extensions.insert(stopping.clone());
+        extensions.insert(ConnectInfo(connection.peer()));
+        extensions.insert(Arc::clone(&connection));
         Box::pin(router.clone().oneshot(request))
     });
     let mut serving = http1::Builder::new()

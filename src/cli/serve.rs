@@ -156,6 +156,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         | ServerError::Bind { .. }
         | ServerError::Config(_)
         | ServerError::Control(_)
+        | ServerError::FlagTokens(_)
         | ServerError::Hooks(_)
         | ServerError::Seal(_)
         | ServerError::Tls { .. } => Exit::Config,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
     Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, drills, feedback,
-    own_listeners, sessions,
+    ofrep, own_listeners, sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -29,6 +29,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     sessions::check(&config.sessions, &mut found);
     drills::check(&config.drills, &config.routes, &mut found);
     feedback::check(&config.feedback, &mut found);
+    ofrep::check(&config.ofrep, &mut found);
     for (name, plan) in &config.plans {
         found.extend(plan.problems(&format!("plans.{name}")));
         if !plan.metrics.is_empty() && config.prometheus.url.is_none() {
@@ -114,6 +115,12 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
                 .feedback
                 .address
                 .map(|address| ("feedback.address".to_owned(), address)),
+        )
+        .chain(
+            config
+                .ofrep
+                .address
+                .map(|address| ("ofrep.address".to_owned(), address)),
         );
     for (path, address) in addresses.filter(|(_, address)| address.port() != 0) {
         if let Some(first) = seen.insert(address, path.clone()) {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Datadog, Discovery, Drills, Feedback, HealthChecks, History, HookSpec,
-    Listener, Log, Network, Observe, Prometheus, ResourceLimits, Rollback, Sessions, Shutdown,
-    Timeouts, Variables, Verification,
+    Listener, Log, Network, Observe, Ofrep, Prometheus, ResourceLimits, Rollback, Sessions,
+    Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -38,6 +38,8 @@ pub struct Config {
     pub observe: Option<Observe>,
     /// Feedback: the opinions that users have of answers.
     pub feedback: Feedback,
+    /// Flags for applications.
+    pub ofrep: Ofrep,
     /// Storage of revisions.
     pub history: History,
     /// Retention of warm revisions.
@@ -167,6 +169,11 @@ impl Config {
         for (place, key) in self.sessions.keys.iter_mut().enumerate() {
             if let Some(file) = &mut key.file {
                 visit(format!("sessions.keys.{place}.file"), file);
+            }
+        }
+        for (place, token) in self.ofrep.tokens.iter_mut().enumerate() {
+            if let Some(file) = &mut token.file {
+                visit(format!("ofrep.tokens.{place}.file"), file);
             }
         }
         for (name, hook) in &mut self.hooks {

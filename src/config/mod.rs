@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod network;
 mod normal_form;
+mod ofrep;
 mod part;
 mod prometheus;
 mod read;
@@ -54,6 +55,7 @@ pub use self::{
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
+    ofrep::Ofrep,
     part::{load_flag, load_release, load_route},
     prometheus::Prometheus,
     sections::{

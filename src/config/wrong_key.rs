@@ -91,6 +91,12 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "host and port are one key: `address = \"0.0.0.0:9902\"`",
     ),
     (
+        "ofrep",
+        &["host", "port", "listen", "bind", "addr"],
+        "address",
+        "host and port are one key: `address = \"127.0.0.1:9902\"`",
+    ),
+    (
         "admin",
         &["token", "password", "secret", "auth"],
         "tokens",

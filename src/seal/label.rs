@@ -25,6 +25,11 @@ impl Label {
         Self::new(b"stamp", "")
     }
 
+    /// Capabilities to follow changes of flags.
+    pub fn flag_events() -> Self {
+        Self::new(b"flag events", "")
+    }
+
     fn new(purpose: &[u8], name: &str) -> Self {
         Self([purpose, name.as_bytes()].concat().into())
     }

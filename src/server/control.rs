@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Options, ServerError, exporters, hooks, listeners};
+use super::{Options, ServerError, exporters, flag_tokens, hooks, listeners};
 use crate::{
     admin::{
         self, Access, AdminState, FeedbackState, ProbeState, Readiness, ReloadRequest,
@@ -20,6 +20,7 @@ use crate::{
     health::{self, Checks},
     history::History,
     net::{ConnectionLimits, ServerTls},
+    ofrep::{self, OfrepState},
     seal::KeyRing,
     table::LiveTable,
     telemetry::{AccessLogGuard, Metrics, names},
@@ -35,6 +36,7 @@ pub(super) struct ControlPlane {
     pub(super) admin: SocketAddr,
     pub(super) observe: Option<SocketAddr>,
     pub(super) feedback: Option<SocketAddr>,
+    pub(super) ofrep: Option<SocketAddr>,
     /// TLS of the admin API.
     pub(super) tls: Option<Arc<ServerTls>>,
     // True once the admin API answers.
@@ -121,6 +123,7 @@ impl ControlPlane {
             admin: config.admin.address,
             observe: None,
             feedback: None,
+            ofrep: None,
             tls: None,
             opened: watch::Sender::new(false),
             stop,
@@ -128,7 +131,8 @@ impl ControlPlane {
             checks,
             reloads,
         };
-        plane.serve(config, observed, Arc::new(settings), seal)?;
+        plane.serve(config, observed, Arc::new(settings), Arc::clone(&seal))?;
+        plane.serve_flags(config, cell, seal)?;
         Ok(plane)
     }
 
@@ -208,6 +212,26 @@ impl ControlPlane {
             router,
             stopped(self.stop.subscribe()),
         ));
+        Ok(())
+    }
+
+    /// Serves flags to applications, if there is an address for it.
+    fn serve_flags(
+        &mut self,
+        config: &Config,
+        table: &Arc<LiveTable>,
+        seal: Arc<KeyRing>,
+    ) -> Result<(), ServerError> {
+        let Some(address) = config.ofrep.address else {
+            return Ok(());
+        };
+        let access = flag_tokens::access(config).map_err(ServerError::FlagTokens)?;
+        let (listener, address) = listen(address, "ofrep.address")?;
+        self.ofrep = Some(address);
+        let state = OfrepState::new(Arc::clone(table), access, seal, &config.ofrep);
+        let router = ofrep::router(state, &config.ofrep);
+        let stop = stopped(self.stop.subscribe());
+        self.tasks.spawn(admin::serve(listener, None, router, stop));
         Ok(())
     }
 

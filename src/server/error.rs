@@ -54,6 +54,9 @@ pub enum ServerError {
     /// The file and the live table changed the same entries.
     #[error("{0}")]
     Import(String),
+    /// The tokens of the listener for flags cannot be used.
+    #[error("the tokens for flags cannot be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    FlagTokens(Vec<Problem>),
     /// A key for session ids cannot be used.
     #[error("the keys for session ids cannot be used")]
     Seal(#[from] SealKeyError),

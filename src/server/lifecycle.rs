@@ -216,6 +216,11 @@ impl Running {
         self.control.feedback
     }
 
+    /// Address of the listener for flags, if there is one.
+    pub fn ofrep(&self) -> Option<SocketAddr> {
+        self.control.ofrep
+    }
+
     /// The only writer.
     pub fn controller(&self) -> &Arc<Controller> {
         &self.control.controller
@@ -228,6 +233,9 @@ impl Running {
         tracing::info!(address = %self.control.admin, kind = "admin", "listening");
         if let Some(address) = self.control.feedback {
             tracing::info!(%address, kind = "feedback", "listening");
+        }
+        if let Some(address) = self.control.ofrep {
+            tracing::info!(%address, kind = "ofrep", "listening");
         }
         if let Some(address) = self.control.observe {
             tracing::info!(%address, kind = "observe", "listening");

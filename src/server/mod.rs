@@ -8,6 +8,7 @@ mod config_reload;
 mod control;
 mod error;
 mod exporters;
+mod flag_tokens;
 mod hooks;
 mod lifecycle;
 mod listeners;

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::{hooks, listeners::tls_settings, seal_keys};
+use super::{flag_tokens, hooks, listeners::tls_settings, seal_keys};
 use crate::{
     admin::Access,
     config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
@@ -55,6 +55,10 @@ fn problems(config: &Config) -> Vec<Problem> {
     let token = config.prometheus.token.as_ref();
     if token.is_none_or(|token| token.file.is_some() != token.env.is_some()) {
         found.extend(hooks::load_prometheus(config).err());
+    }
+    let mut tokens = config.ofrep.tokens.iter();
+    if tokens.all(|token| token.file.is_some() != token.env.is_some()) {
+        found.extend(flag_tokens::access(config).err().unwrap_or_default());
     }
     access_log(config, &mut found);
     history(config, &mut found);

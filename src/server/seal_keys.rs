@@ -86,12 +86,16 @@ pub(super) fn check(spec: &SecretSpec) -> Result<(), SealKeyError> {
 }
 
 /// Its file or variable, for messages.
-fn name(spec: &SecretSpec) -> String {
+pub(super) fn name(spec: &SecretSpec) -> String {
     let file = spec.file.as_ref().map(|file| file.display().to_string());
     file.or_else(|| spec.env.clone()).unwrap_or_default()
 }
 
-fn secret(spec: &SecretSpec) -> Result<String, SealKeyError> {
+/// The text of a secret.
+///
+/// # Errors
+/// If its file cannot be read, or its variable is not set.
+pub(super) fn secret(spec: &SecretSpec) -> Result<String, SealKeyError> {
     match (&spec.file, &spec.env) {
         (Some(path), _) => fs::read_to_string(path).map_err(|source| at(path, source)),
         (None, variable) => {

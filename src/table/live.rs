@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Compiled, Departures, Draft, Leave, RevisionConflict, RollbackError, RollbackTarget,
@@ -32,6 +32,7 @@ pub struct LiveTable {
     epochs: WorkerEpochs,
     work: WorkBoard,
     swaps: Notify,
+    revisions: watch::Sender<Revision>,
     workers: usize,
 }
 
@@ -69,6 +70,7 @@ impl LiveTable {
             epochs: WorkerEpochs::new(workers),
             work: WorkBoard::new(workers),
             swaps: Notify::new(),
+            revisions: watch::Sender::new(Revision::default()),
             workers,
         }
     }
@@ -261,6 +263,7 @@ impl LiveTable {
         let took = start.elapsed();
         self.epochs.notify();
         self.swaps.notify_one();
+        self.revisions.send_replace(table.revision());
         writer
             .previous
             .push((replaced.revision(), Arc::clone(replaced.in_flight())));
@@ -307,6 +310,11 @@ impl LiveTable {
     /// Waits until the table was swapped since this was last waited for. For one waiter, the control plane. Cancel-safe.
     pub async fn swapped(&self) {
         self.swaps.notified().await;
+    }
+
+    /// A receiver that wakes after each swap, with the revision; for any number of followers.
+    pub fn follow(&self) -> watch::Receiver<Revision> {
+        self.revisions.subscribe()
     }
 
     /// The board between the control plane and the workers, about the work in flight.

@@ -108,6 +108,7 @@ fn the_reference_names_every_key() {
         "admin.tokens.env",
         "hooks.checks.secrets.env",
         "sessions.keys.env",
+        "ofrep.tokens.env",
     ];
     let alike = ["remove", "split", "switch"].map(|cause| format!("routes.in_flight.{cause}"));
     for key in excluded.into_iter().chain(alike.iter().map(String::as_str)) {

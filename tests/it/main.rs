@@ -51,6 +51,7 @@ mod in_flight;
 mod kpis;
 mod limits;
 mod mcp_sessions;
+mod ofrep;
 mod overrides;
 mod pin_promise;
 mod program;

@@ -1,4 +1,4 @@
-//! Limit on how often feedback comes: of each client, and of all together.
+//! Limit on how often requests come: of each client, and of all together.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -11,16 +11,16 @@ const SMALLEST_BURST: u64 = 5;
 
 /// Rates, in requests a second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rates {
+pub struct Rates {
     /// Of one client.
-    pub(super) per_client: u32,
+    pub per_client: u32,
     /// Of all clients together.
-    pub(super) all: u32,
+    pub all: u32,
 }
 
 /// The generic cell rate algorithm: a bucket is the time at which it will be full again.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub struct RateLimit {
     rates: Rates,
     all: u64,
     clients: HashMap<IpAddr, u64>,
@@ -28,7 +28,8 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    pub(super) fn new(rates: Rates) -> Self {
+    /// Full buckets of these rates.
+    pub fn new(rates: Rates) -> Self {
         Self {
             rates,
             all: 0,
@@ -38,7 +39,7 @@ impl RateLimit {
     }
 
     /// Takes a request of a client, at a time in microseconds; false if it is one too many.
-    pub(super) fn take(&mut self, client: IpAddr, now: u64) -> bool {
+    pub fn take(&mut self, client: IpAddr, now: u64) -> bool {
         let client = network(client);
         let of_client = self.clients.get(&client).copied();
         if of_client.is_none() && !self.has_place(now) {
