@@ -44,6 +44,9 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     bounds::numbers(config, &mut found);
     bounds::spans(config, &mut found);
     config.verification.check(&mut found);
+    if let Some(cloudwatch) = &config.cloudwatch {
+        cloudwatch.check(&mut found);
+    }
     if let Some(datadog) = &config.datadog {
         datadog.check(&mut found);
     }

@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Datadog, Discovery, Drills, Feedback, HealthChecks, History, HookSpec,
-    Listener, Log, Network, Observe, Ofrep, Prometheus, ResourceLimits, Rollback, Sessions,
-    Shutdown, Timeouts, Variables, Verification,
+    AccessLog, Admin, Cloudwatch, Datadog, Discovery, Drills, Feedback, HealthChecks, History,
+    HookSpec, Listener, Log, Network, Observe, Ofrep, Prometheus, ResourceLimits, Rollback,
+    Sessions, Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -65,6 +65,9 @@ pub struct Config {
     /// Metrics and events for Datadog's agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datadog: Option<Datadog>,
+    /// Metrics for CloudWatch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloudwatch: Option<Cloudwatch>,
     /// Event log.
     pub log: Log,
     /// Shutdown of the process.

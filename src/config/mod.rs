@@ -15,6 +15,7 @@ mod advice;
 mod bounds;
 mod check;
 mod check_hooks;
+mod cloudwatch;
 mod datadog;
 mod drills;
 mod environment;
@@ -46,6 +47,7 @@ mod wrong_value;
 pub use self::{
     check::FileCheck,
     check_hooks::gate_problems,
+    cloudwatch::{Cloudwatch, EventTarget},
     datadog::Datadog,
     drills::{Drills, LONGEST_DRILL, MOST_DRILL_SHARE},
     environment::Variables,

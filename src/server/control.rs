@@ -111,7 +111,7 @@ impl ControlPlane {
         let refresh = move || count_connections(&listeners);
         let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet), refresh);
         let readiness = Arc::new(Readiness::default());
-        exporters::spawn(&mut tasks, config, &metrics, &controller, &readiness, &stop);
+        exporters::spawn(&mut tasks, config, &metrics, &controller, &readiness, &stop)?;
         let tending = Arc::clone(&controller);
         tasks.spawn(async move { tending.run().await });
         tasks.spawn(upkeep(metrics.clone(), access_log));

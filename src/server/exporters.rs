@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use tokio::{sync::watch, task::JoinSet};
 
-use super::notices::NoticeFeed;
+use super::{ServerError, notices::NoticeFeed};
 use crate::{
     admin::Readiness,
-    config::{Config, Datadog},
+    config::{Cloudwatch, Config, Datadog, EventTarget},
     control::Controller,
-    telemetry::{DatadogSettings, DatagramTarget, ExportSource, Metrics, run_datadog},
+    telemetry::{
+        CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget, Metrics,
+        run_cloudwatch, run_datadog,
+    },
 };
 
 /// Spawns a task for each exporter; it flushes once more after the stop.
+///
+/// # Errors
+/// When a thread cannot be started.
 pub(super) fn spawn(
     tasks: &mut JoinSet<()>,
     config: &Config,
@@ -20,28 +26,38 @@ pub(super) fn spawn(
     controller: &Arc<Controller>,
     readiness: &Arc<Readiness>,
     stop: &watch::Sender<bool>,
-) {
-    let Some(datadog) = &config.datadog else {
-        return;
+) -> Result<(), ServerError> {
+    let source = || {
+        let (mut feed, readiness) = (
+            NoticeFeed::new(Arc::clone(controller)),
+            Arc::clone(readiness),
+        );
+        ExportSource {
+            metrics: metrics.clone(),
+            notices: Box::new(move || feed.take()),
+            is_ready: Box::new(move || readiness.is_ready()),
+        }
     };
-    let (mut feed, readiness) = (
-        NoticeFeed::new(Arc::clone(controller)),
-        Arc::clone(readiness),
-    );
-    let source = ExportSource {
-        metrics: metrics.clone(),
-        notices: Box::new(move || feed.take()),
-        is_ready: Box::new(move || readiness.is_ready()),
-    };
-    let mut stop = stop.subscribe();
-    let stopped = async move {
-        // An error means that the sender was dropped, which is a stop as well.
-        let _stopped = stop.wait_for(|stop| *stop).await;
-    };
-    tasks.spawn(run_datadog(settings(datadog), source, stopped));
+    if let Some(datadog) = &config.datadog {
+        tasks.spawn(run_datadog(for_datadog(datadog), source(), stopped(stop)));
+    }
+    if let Some(cloudwatch) = &config.cloudwatch {
+        let settings = for_cloudwatch(cloudwatch);
+        let running = run_cloudwatch(settings, source(), stopped(stop));
+        tasks.spawn(running.map_err(ServerError::Thread)?);
+    }
+    Ok(())
 }
 
-fn settings(datadog: &Datadog) -> DatadogSettings {
+fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {
+    let mut stop = stop.subscribe();
+    async move {
+        // An error means that the sender was dropped, which is a stop as well.
+        let _stopped = stop.wait_for(|stop| *stop).await;
+    }
+}
+
+fn for_datadog(datadog: &Datadog) -> DatadogSettings {
     let target = match &datadog.socket {
         Some(path) => DatagramTarget::Unix(path.clone()),
         None => DatagramTarget::Udp(datadog.address().to_owned()),
@@ -50,5 +66,21 @@ fn settings(datadog: &Datadog) -> DatadogSettings {
         target,
         tags: datadog.all_tags(),
         interval: datadog.interval.0,
+    }
+}
+
+fn for_cloudwatch(cloudwatch: &Cloudwatch) -> CloudwatchSettings {
+    // A configuration that was checked has a target.
+    let target = match cloudwatch.target().unwrap_or(EventTarget::Stdout) {
+        EventTarget::Stdout => LineTarget::Stdout,
+        EventTarget::File(path) => LineTarget::File(path),
+        EventTarget::Tcp(address) => LineTarget::Tcp(address),
+        EventTarget::Udp(address) => LineTarget::Udp(address),
+    };
+    CloudwatchSettings {
+        target,
+        namespace: cloudwatch.namespace.clone(),
+        service: cloudwatch.service.clone(),
+        interval: cloudwatch.interval.0,
     }
 }

@@ -23,7 +23,10 @@ pub use self::{
     access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
     error_chain::ErrorChain,
     escape::{Escaped, is_unprintable},
-    export::{DatadogSettings, DatagramTarget, ExportSource, Notice, NoticeLevel, run_datadog},
+    export::{
+        CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget, Notice,
+        NoticeLevel, run_cloudwatch, run_datadog,
+    },
     log::start_log,
     log_level::{LogError, check_log_level},
     metrics::Metrics,

@@ -39,6 +39,11 @@ fn datadog_is_switched_on_as_its_page_shows() {
     run_page("docs/datadog.md", Numbers::Any);
 }
 
+#[test]
+fn cloudwatch_is_switched_on_as_its_page_shows() {
+    run_page("docs/cloudwatch.md", Numbers::Any);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {

@@ -162,3 +162,48 @@ fn a_hanging_agent_costs_values_that_are_counted_and_nothing_else() {
         &["switchback.live_revision:2|g|#service:switchback"],
     );
 }
+
+#[test]
+fn cloudwatch_gets_events_of_each_release_with_its_dimensions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("emf.log");
+    let bench = Bench::start(&format!(
+        "[cloudwatch]\nto = \"file:{}\"\nnamespace = \"agents\"\nservice = \"proxy\"\ninterval = \"1s\"\n",
+        path.display()
+    ));
+    bench.send(3);
+    let end = Instant::now() + FLUSH;
+    let events = loop {
+        assert!(Instant::now() < end, "no event has the requests");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let events = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let events: Vec<_> = events.collect();
+        if events.iter().any(|event| event.get("Requests").is_some()) {
+            break events;
+        }
+        std::thread::yield_now();
+    };
+    for event in &events {
+        assert_eq!(event["Service"], "proxy");
+        assert_eq!(event["_aws"]["CloudWatchMetrics"][0]["Namespace"], "agents");
+    }
+    let requests: u64 = events
+        .iter()
+        .filter_map(|event| event["Requests"].as_u64())
+        .sum();
+    assert_eq!(requests, 3);
+    let of_blue = events
+        .iter()
+        .find(|event| event.get("Requests").is_some())
+        .unwrap();
+    assert_eq!(
+        (
+            &of_blue["Route"],
+            &of_blue["Release"],
+            &of_blue["RequestDuration"]["Count"]
+        ),
+        (&json!("chat"), &json!("blue"), &of_blue["Requests"])
+    );
+}

@@ -20,6 +20,25 @@ impl NewValues {
         self.counts.iter().sum()
     }
 
+    /// The values of one bucket alone; their sum is left out.
+    pub(super) fn only(&self, bucket: usize) -> Self {
+        let mut counts = vec![0; self.counts.len()];
+        counts[bucket] = self.counts[bucket];
+        Self {
+            bounds: self.bounds,
+            counts,
+            sum: 0.0,
+        }
+    }
+
+    /// Adds the values of another histogram with the same buckets.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.sum += other.sum;
+    }
+
     /// This many values that stand for all of them: at evenly spaced ranks.
     #[expect(
         clippy::cast_precision_loss,

@@ -1,0 +1,296 @@
+"""The exporters of a real proxy, and receivers that refuse whatever their protocol does not allow."""
+
+import datetime
+import json
+import math
+import pathlib
+import re
+import socket
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import httpx
+from aws_embedded_metrics import validator
+from aws_embedded_metrics.storage_resolution import StorageResolution
+from harness import Proxy, Suite, folder, free_port, wait_until
+from origins import HttpOrigin, Loop
+
+REQUESTS = 600
+NAME = re.compile(r"switchback(\.[a-z0-9_]+)+")
+TAG = re.compile(r"[a-z][a-z0-9_]*:[\w:./-]{1,199}")
+
+
+def same(got, expected):
+    assert got == expected, f"got {got!r}, expected {expected!r}"
+
+
+class Datadog:
+    """DogStatsD as Datadog's agent reads it, without what some receivers of Datadog do not read."""
+
+    def __init__(self, port):
+        self.port, self.lock = port, threading.Lock()
+        self.lines, self.metrics, self.events, self.checks, self.wrong = [], [], [], [], []
+        self.open()
+
+    def open(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", self.port))
+        threading.Thread(target=self.receive, args=(self.socket,), daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+
+    def receive(self, bound):
+        bound.settimeout(0.2)
+        while True:
+            try:
+                payload = bound.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            with self.lock:
+                self.read(payload)
+
+    def read(self, payload):
+        if len(payload) > 1432:
+            self.wrong.append(f"{len(payload)} bytes")
+        for line in payload.decode().split("\n"):
+            self.lines.append(line)
+            try:
+                self.read_line(line)
+            except (AssertionError, ValueError) as error:
+                self.wrong.append(f"{line}: {error!r}")
+
+    def read_line(self, line):
+        if line.startswith("_e{"):
+            self.events.append(self.event(line))
+        elif line.startswith("_sc|"):
+            name, status, *rest = line.removeprefix("_sc|").split("|")
+            assert status in ("0", "1", "2", "3"), "status"
+            self.checks.append((name, int(status), self.tags(rest)))
+        else:
+            self.metrics.append(self.metric(line))
+
+    def metric(self, line):
+        head, kind, *rest = line.split("|")
+        name, value = head.split(":")
+        assert NAME.fullmatch(name), "name"
+        assert kind in ("c", "g", "d"), "type"
+        assert math.isfinite(float(value)), "value"
+        return name, float(value), kind, self.tags(rest)
+
+    def event(self, line):
+        lengths, rest = re.fullmatch(r"_e\{(\d+,\d+)\}:(.*)", line).groups()
+        title, text = (int(length) for length in lengths.split(","))
+        raw = rest.encode()
+        assert title > 0 and raw[title : title + 1] == b"|", "the length of the title"
+        assert len(raw) > title + 1 + text and raw[title + 1 + text : title + 2 + text] == b"|", "the length of the text"
+        fields = raw[title + 2 + text :].decode().split("|")
+        known = [field[:2] in ("d:", "t:", "s:") or field[0] == "#" for field in fields]
+        assert all(known), "fields"
+        kinds = [field[2:] for field in fields if field.startswith("t:")]
+        assert kinds and kinds[0] in ("error", "warning", "info", "success"), "alert type"
+        return raw[:title].decode(), kinds[0], self.tags([field for field in fields if field[0] == "#"])
+
+    @staticmethod
+    def tags(fields):
+        assert len(fields) == 1 and fields[0].startswith("#"), "one list of tags and nothing else"
+        tags = fields[0][1:].split(",")
+        for tag in tags:
+            assert TAG.fullmatch(tag), f"tag {tag}"
+        assert len({tag.split(":")[0] for tag in tags}) == len(tags), "a tag comes twice"
+        return dict(tag.split(":", 1) for tag in tags)
+
+    def values(self, name, **tags):
+        with self.lock:
+            found = [one for one in self.metrics if one[0] == name and tags.items() <= one[3].items()]
+        return [value for _, value, _, _ in found]
+
+
+class Cloudwatch:
+    """The agent's TCP port: each line is checked by Amazon's library, and by the limits of the format."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.events, self.wrong = [], []
+        threading.Thread(target=self.receive, daemon=True).start()
+
+    def receive(self):
+        while True:
+            stream, _ = self.listener.accept()
+            with stream.makefile("rb") as lines:
+                for line in lines:
+                    try:
+                        self.events.append(self.read(line))
+                    except Exception as error:  # noqa: B902 - whatever it was, the event is wrong
+                        self.wrong.append(f"{line!r}: {error!r}")
+
+    def read(self, line):
+        assert len(line) <= 1_000_000, "size"
+
+        def refuse(text):
+            raise ValueError(text)
+
+        event = json.loads(line, parse_constant=refuse)
+        meta = event["_aws"]
+        moment = datetime.datetime.fromtimestamp(meta["Timestamp"] / 1000, datetime.timezone.utc)
+        validator.validate_timestamp(moment.astimezone().replace(tzinfo=None))
+        for directive in meta["CloudWatchMetrics"]:
+            validator.validate_namespace(directive["Namespace"])
+            dimensions = {name for one in directive["Dimensions"] for name in one}
+            for one in directive["Dimensions"]:
+                assert 1 <= len(one) <= 30, "dimensions"
+                validator.validate_dimension_set({name: event[name] for name in one})
+            assert 1 <= len(directive["Metrics"]) <= 100, "metrics"
+            for metric in directive["Metrics"]:
+                assert metric["Name"] not in dimensions, "a metric is named like a dimension"
+                for value in self.values(event[metric["Name"]]):
+                    validator.validate_metric(metric["Name"], value, metric["Unit"], StorageResolution.STANDARD, {})
+        return event
+
+    @staticmethod
+    def values(value):
+        if not isinstance(value, dict):
+            return [value]
+        same(len(value["Values"]), len(value["Counts"]))
+        assert 1 <= len(value["Values"]) <= 100, "values"
+        same(sum(value["Counts"]), value["Count"])
+        assert value["Min"] <= min(value["Values"]) and value["Max"] >= max(value["Values"]), "bounds"
+        return [*value["Values"], value["Sum"]]
+
+    def sum(self, name, **members):
+        found = [one for one in list(self.events) if members.items() <= one.items() and name in one]
+        return sum(one[name]["Count"] if isinstance(one[name], dict) else one[name] for one in found)
+
+
+class World:
+    def __init__(self, path):
+        loop = Loop()
+        self.blue, self.green = HttpOrigin(loop, "blue"), HttpOrigin(loop, "green")
+        self.datadog, self.cloudwatch = Datadog(free_port()), Cloudwatch()
+        self.proxy = Proxy(path, f"""
+[datadog]
+address = "127.0.0.1:{self.datadog.port}"
+env = "test"
+version = "7"
+tags = ["team:agents"]
+interval = "1s"
+[cloudwatch]
+to = "tcp://127.0.0.1:{self.cloudwatch.port}"
+interval = "1s"
+[releases.blue]
+version = "1.0.0"
+endpoints = ["http://127.0.0.1:{self.blue.port}"]
+[releases.green]
+version = "2.0.0"
+endpoints = ["http://127.0.0.1:{self.green.port}"]
+[[routes]]
+name = "chat"
+host = "127.0.0.1"
+split = {{ blue = 70, green = 30 }}
+""")
+
+    def send(self, count, path="/json"):
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            return [client.get(f"http://127.0.0.1:{self.proxy.plain}{path}").status_code for _ in range(count)]
+
+    def exported(self, exporter, result):
+        sample = f'switchback_export_values_total{{exporter="{exporter}",result="{result}"}} '
+        found = [line for line in self.proxy.get("/metrics")[1].splitlines() if line.startswith(sample)]
+        return int(found[0].rsplit(" ", 1)[1]) if found else 0
+
+
+def counts_are_the_requests_of_each_release(world):
+    same(set(world.send(REQUESTS)), {200})
+    same(set(world.send(20, "/status/500")), {500})
+    total = REQUESTS + 20
+    for name in ("switchback.requests", "switchback.request_duration_seconds.count"):
+        wait_until(name, lambda name=name: sum(world.datadog.values(name)) >= total)
+        same(sum(world.datadog.values(name)), total)
+    same(sum(world.datadog.values("switchback.requests", outcome="failure", code="500")), 20)
+    for origin, version in ((world.blue, "1.0.0"), (world.green, "2.0.0")):
+        tags = {"release": origin.release, "release_version": version, "version": "7", "env": "test", "team": "agents"}
+        same(sum(world.datadog.values("switchback.requests", **tags)), origin.requests)
+    return f"blue {world.blue.requests}, green {world.green.requests}"
+
+
+def distributions_have_a_value_for_each_request(world):
+    values = world.datadog.values("switchback.request_duration_seconds")
+    same(len(values), REQUESTS + 20)
+    exact = sum(world.datadog.values("switchback.request_duration_seconds.sum"))
+    # Within the widths of their buckets, of which none here is wider than its lower bound times 2.5.
+    assert exact / 2.5 <= sum(values) <= 2.5 * exact + 0.001 * len(values), (exact, sum(values))
+    return f"sum {exact:.3f} s, of the values {sum(values):.3f} s"
+
+
+def revisions_and_rollbacks_are_events(world):
+    same(world.proxy.post("/v1/routes/chat/switch", {"to": "green"})[0], 200)
+    same(world.proxy.post("/v1/rollback")[0], 200)
+    wait_until("the rollback", lambda: any(kind == "warning" for _, kind, _ in world.datadog.events))
+    causes = [(tags["cause"], kind) for _, kind, tags in world.datadog.events]
+    same(causes, [("import", "info"), ("publish", "info"), ("rollback", "warning")])
+    return world.datadog.events[-1][0]
+
+
+def readiness_is_a_service_check(world):
+    wait_until("a check", lambda: world.datadog.checks)
+    name, status, tags = world.datadog.checks[-1]
+    same((name, status, tags["service"]), ("switchback.ready", 0, "switchback"))
+
+
+def cloudwatch_counts_the_same(world):
+    total = REQUESTS + 20
+    wait_until("all requests", lambda: world.cloudwatch.sum("Requests", Route="chat") >= total)
+    for name in ("Requests", "RequestDuration"):
+        same(world.cloudwatch.sum(name, Route="chat"), total)
+    same(world.cloudwatch.sum("Failures"), 20)
+    for origin in (world.blue, world.green):
+        same(world.cloudwatch.sum("Requests", Release=origin.release), origin.requests)
+    return f"{len(world.cloudwatch.events)} events"
+
+
+def an_agent_that_is_gone_costs_values_only(world):
+    same(world.exported("datadog", "dropped"), 0)
+    world.datadog.close()
+    wait_until("drops", lambda: world.exported("datadog", "dropped") > 0)
+    same(set(world.send(50)), {200})
+    same(world.proxy.post("/v1/routes/chat/switch", {"to": "green"})[0], 200)
+    before = len(world.datadog.lines)
+    world.datadog.open()
+    wait_until("lines again", lambda: len(world.datadog.lines) > before)
+    return f"{world.exported('datadog', 'dropped')} dropped"
+
+
+def no_receiver_has_refused_anything(world):
+    same((world.datadog.wrong[:5], world.cloudwatch.wrong[:5]), ([], []))
+    return f"{len(world.datadog.lines)} lines, {len(world.cloudwatch.events)} events"
+
+
+def the_last_flush_comes_at_the_end(world):
+    # Two more flushes: what was sent before is counted.
+    checks = len(world.datadog.checks)
+    wait_until("two flushes", lambda: len(world.datadog.checks) >= checks + 2)
+    before = sum(world.datadog.values("switchback.requests"))
+    same(set(world.send(7)), {200})
+    same(world.proxy.stop(), 0)
+    wait_until("the last requests", lambda: sum(world.datadog.values("switchback.requests")) == before + 7)
+
+
+def main():
+    suite = Suite()
+    with folder() as path:
+        world = World(path)
+        for function in (counts_are_the_requests_of_each_release, distributions_have_a_value_for_each_request,
+                         revisions_and_rollbacks_are_events, readiness_is_a_service_check, cloudwatch_counts_the_same,
+                         an_agent_that_is_gone_costs_values_only, no_receiver_has_refused_anything,
+                         the_last_flush_comes_at_the_end):
+            suite.check(function.__name__, function, world)
+        suite.finish()
+
+
+if __name__ == "__main__":
+    main()
