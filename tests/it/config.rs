@@ -40,7 +40,12 @@ fn whole_reference() -> String {
         key.unwrap_or(line).to_owned()
     };
     // `tokens = []` and `path_prefix` are replaced by the uncommented lines.
-    let instead = ["tokens = []", "#path = \"/exact\"", "#env = "];
+    let instead = [
+        "tokens = []",
+        "#path = \"/exact\"",
+        "#env = \"SWITCHBACK",
+        "#env = \"CHECKS",
+    ];
     let kept = REFERENCE
         .lines()
         .filter(|line| !instead.iter().any(|front| line.starts_with(front)));
