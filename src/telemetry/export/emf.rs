@@ -49,7 +49,7 @@ pub(super) struct Frame {
 
 /// Name of a metric: `switchback_requests_total` is `Requests`.
 pub(super) fn metric_name((name, _, _): Metric) -> String {
-    let name = name.strip_prefix("switchback_").unwrap_or(name);
+    let name = name.split_once('_').map_or(name, |(_, rest)| rest);
     let name = name.strip_suffix("_total").unwrap_or(name);
     let name = name.strip_suffix("_seconds").unwrap_or(name);
     let word = |word: &str| {

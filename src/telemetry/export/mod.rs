@@ -84,7 +84,7 @@ mod tests {
         let unique: BTreeSet<_> = ids.iter().map(|id| id.as_u64()).collect();
         assert_eq!(unique.len(), ids.len());
         let known = known(|metric| metric.0.to_owned(), &["_bucket", "_sum", "_count"]);
-        none_is_unknown(words(GRAFANA, "switchback_"), &known);
+        none_is_unknown(words(GRAFANA, concat!("switchback", '_')), &known);
     }
 
     #[test]
