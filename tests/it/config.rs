@@ -112,6 +112,7 @@ fn the_reference_names_every_key() {
         "routes.path",
         "admin.tokens.env",
         "hooks.checks.secrets.env",
+        "prometheus.token.env",
         "sessions.keys.env",
         "ofrep.tokens.env",
     ];
