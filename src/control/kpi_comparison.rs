@@ -1,5 +1,7 @@
 //! A release compared with the stable one: differences with confidence intervals, and a sentence.
 
+use std::fmt::Write as _;
+
 use super::{kpi_readings::KpiWindow, kpi_series::KpiSeries, watch_set::ReleaseKey};
 use crate::{
     analysis::{CONFIDENCE, Estimate, Rate},
@@ -130,7 +132,7 @@ fn sentence(canary: &str, stable: &str, pair: Pair<'_>, found: &KpiComparison) -
             KpiFinding::Less => "faster",
             KpiFinding::NotShown => "no difference shown",
         };
-        words.push_str(&format!("; p95 {one} against {other}: {finding}"));
+        let _ = write!(words, "; p95 {one} against {other}: {finding}");
     }
     words
 }

@@ -236,7 +236,7 @@ impl KpiReader<'_> {
             releases: releases.iter().map(release).collect(),
             route: name.clone(),
             points: self.points(all()),
-            kpis: kpis.clone(),
+            kpis,
             marks: Vec::new(),
             rollout: rollout.cloned(),
             verification: None,
