@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::{
     Method, Request, StatusCode,
     body::Incoming,
@@ -261,7 +261,7 @@ impl Client {
         }
         let body = Limited::new(response.into_body(), LARGEST).collect();
         let body = tokio::time::timeout(WHOLE, body).await;
-        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
+        let body = body.ok().and_then(Result::ok).map(Collected::to_bytes);
         let problem = body.and_then(|body| Failure::problem(status.as_u16(), &body));
         Err(problem.unwrap_or_else(|| self.no_api(status)))
     }

@@ -201,10 +201,7 @@ fn words(body: &EventBody) -> String {
             let message = message
                 .as_ref()
                 .map_or(String::new(), |why| format!(": {why}"));
-            format!(
-                "{revision} is live: {cause} by {author} [{}]{message}",
-                routes
-            )
+            format!("{revision} is live: {cause} by {author} [{routes}]{message}")
         }
         EventBody::Rollout {
             routes,
