@@ -43,7 +43,7 @@ impl Controller {
         };
         let mut shown = self.unknown_effect(&kept);
         if let Some((effect, is_over)) = found {
-            let after = kept.state.clone().unwrap_or_default();
+            let after = kept.state.unwrap_or_default();
             measured(&mut shown, &effect, is_over, &Tables { before, after });
         }
         shown.verification = self.verification_of(revision);

@@ -117,7 +117,7 @@ impl Controller {
             }
         };
         let is_back = request.change.is_abort();
-        let record = is_back.then(|| &swap.record);
+        let record = is_back.then_some(&swap.record);
         let crowded = record.map(|record| crowded_by(&self.fleet, &self.log, record));
         let convergence = self.converge(&swap).await;
         let receipt = self.receipts().of_swap(swap, convergence);

@@ -67,10 +67,9 @@ impl Controller {
         action: Option<Action>,
     ) -> Result<(), RolloutError> {
         let mut run = entry.running.lock().await;
-        let forgotten = self.rollouts.add(entry);
-        forgotten
-            .iter()
-            .for_each(|entry| drop_owed(&entry.record()));
+        for forgotten in self.rollouts.add(entry) {
+            drop_owed(&forgotten.record());
+        }
         let Some(action) = action else {
             // A gate is asked first.
             self.owe(&mut run);

@@ -322,19 +322,26 @@ impl Machine {
         step == self.plan.last() && !self.plan.step(step).is_some_and(holds)
     }
 
-    fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
-        match (self.phase, command) {
-            (Phase::Ended(End::Succeeded), Command::Rollback) => {
-                Ok(Some(self.go_back(End::RolledBack)))
-            }
-            (Phase::Ended(_), _) => Err(Refused::Ended),
-            (Phase::Returning(_), _) => Err(Refused::GoesBack),
-            (Phase::Planned, Command::Abort | Command::Rollback) => {
+    /// Gives the release up; a rollback also takes one back that has succeeded.
+    fn take_back(&mut self, end: End) -> Result<Option<Action>, Refused> {
+        match (self.phase, end) {
+            (Phase::Planned, _) => {
                 self.end(End::Aborted);
                 Ok(None)
             }
-            (_, Command::Abort) => Ok(Some(self.go_back(End::Aborted))),
-            (_, Command::Rollback) => Ok(Some(self.go_back(End::RolledBack))),
+            (Phase::Ended(End::Succeeded), End::RolledBack) => Ok(Some(self.go_back(end))),
+            (Phase::Ended(_), _) => Err(Refused::Ended),
+            (Phase::Returning(_), _) => Err(Refused::GoesBack),
+            _ => Ok(Some(self.go_back(end))),
+        }
+    }
+
+    fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
+        match (self.phase, command) {
+            (_, Command::Abort) => self.take_back(End::Aborted),
+            (_, Command::Rollback) => self.take_back(End::RolledBack),
+            (Phase::Ended(_), _) => Err(Refused::Ended),
+            (Phase::Returning(_), _) => Err(Refused::GoesBack),
             (Phase::Planned | Phase::Moving { from: None, .. }, _) => Err(Refused::NotBegun),
             (Phase::Moving { from, .. }, Command::Promote) => {
                 Ok(Some(self.go(Target::Whole, from, By::Operator)))
