@@ -137,7 +137,8 @@ mod tests {
         assert!(text.starts_with("switchback-session-9900="), "{text}");
         assert!(text.ends_with("HttpOnly; SameSite=Strict"), "{text}");
         let headers = cookie(&field);
-        let found = sessions.find(&headers, now + LIFETIME - Duration::from_secs(1));
+        let shortly_before = LIFETIME.checked_sub(Duration::from_secs(1)).unwrap();
+        let found = sessions.find(&headers, now + shortly_before);
         assert_eq!(&*found.unwrap().caller.name, "local");
         assert!(sessions.find(&headers, now + LIFETIME).is_none());
         assert!(sessions.find(&HeaderMap::new(), now).is_none());

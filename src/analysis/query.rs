@@ -162,7 +162,9 @@ mod tests {
 
     fn after(compared: &[Compared]) -> Query {
         let mut query = query();
-        compared.iter().for_each(|one| query.observe(*one));
+        for one in compared {
+            query.observe(*one);
+        }
         query
     }
 

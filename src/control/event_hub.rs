@@ -233,8 +233,8 @@ mod tests {
         }
     }
 
-    fn client(hub: &Arc<EventHub>, start: EventStart) -> EventClient {
-        hub.client(&start).unwrap()
+    fn client(hub: &Arc<EventHub>, start: &EventStart) -> EventClient {
+        hub.client(start).unwrap()
     }
 
     /// The ids of everything that a client can take now, a gap as its loss.
@@ -255,12 +255,12 @@ mod tests {
     async fn a_client_gets_what_happens_from_its_begin_on() {
         let hub = hub();
         publish(&hub, 3);
-        let mut now = client(&hub, EventStart::Now);
+        let mut now = client(&hub, &EventStart::Now);
         assert_eq!(taken(&mut now), [""; 0]);
-        let mut last = client(&hub, EventStart::Last(2));
+        let mut last = client(&hub, &EventStart::Last(2));
         assert_eq!(taken(&mut last), ["abc-1", "abc-2"]);
-        assert_eq!(taken(&mut client(&hub, EventStart::Last(99))).len(), 3);
-        let mut back = client(&hub, EventStart::After("abc-0".to_owned()));
+        assert_eq!(taken(&mut client(&hub, &EventStart::Last(99))).len(), 3);
+        let mut back = client(&hub, &EventStart::After("abc-0".to_owned()));
         assert_eq!(taken(&mut back), ["abc-1", "abc-2"]);
         let (next, ()) = tokio::join!(now.next(), async { publish(&hub, 1) });
         let NextEvents::Events(events) = next else {
@@ -274,8 +274,8 @@ mod tests {
     fn a_client_of_another_start_is_given_everything_behind_a_gap() {
         let hub = hub();
         publish(&hub, 2);
-        for id in ["abd-1", "abc-2", "abc-x", "nonsense", ""] {
-            let mut client = client(&hub, EventStart::After(id.to_owned()));
+        for id in ["xyz-1", "abc-2", "abc-x", "nonsense", ""] {
+            let mut client = client(&hub, &EventStart::After(id.to_owned()));
             assert_eq!(
                 taken(&mut client),
                 ["abc- Gap { lost: None }", "abc-0", "abc-1"],
@@ -287,15 +287,15 @@ mod tests {
     #[test]
     fn a_slow_client_finds_a_gap_and_the_ring_stays_bounded() {
         let hub = hub();
-        let mut slow = client(&hub, EventStart::Now);
+        let mut slow = client(&hub, &EventStart::Now);
         publish(&hub, KEPT_EVENTS + 5);
         assert_eq!(hub.ring().events.len(), KEPT_EVENTS);
         let ids = taken(&mut slow);
         assert_eq!(ids[0], "abc-4 Gap { lost: Some(5) }");
         assert_eq!((ids[1].as_str(), ids.len()), ("abc-5", KEPT_EVENTS + 1));
-        let mut again = client(&hub, EventStart::After("abc-4".to_owned()));
+        let mut again = client(&hub, &EventStart::After("abc-4".to_owned()));
         assert_eq!(taken(&mut again)[0], "abc-5", "the id of the marker");
-        let mut long_ago = client(&hub, EventStart::After("abc-1".to_owned()));
+        let mut long_ago = client(&hub, &EventStart::After("abc-1".to_owned()));
         assert_eq!(taken(&mut long_ago)[0], "abc-4 Gap { lost: Some(3) }");
     }
 
@@ -303,7 +303,7 @@ mod tests {
     fn one_client_too_many_is_refused_and_one_that_leaves_makes_room() {
         let hub = hub();
         let mut clients: Vec<_> = (0..MOST_CLIENTS)
-            .map(|_| client(&hub, EventStart::Now))
+            .map(|_| client(&hub, &EventStart::Now))
             .collect();
         assert!(hub.client(&EventStart::Now).is_none());
         clients.pop();

@@ -34,22 +34,7 @@ fn a_switch_away_from_a_bad_release_has_helped() {
         (&effect["state"], &effect["cause"]),
         (&json!("measuring"), &json!("publish"))
     );
-    let route = &effect["routes"][0];
-    assert_eq!(
-        (&route["route"], &route["finding"]),
-        (&json!("chat"), &json!("improved"))
-    );
-    let difference = route["failure_share"]["difference"].as_f64().unwrap();
-    assert!(difference < -0.15, "{route:#}");
-    let green = &route["releases"][1];
-    assert_eq!(
-        (&green["release"], &green["share_before"]),
-        (&json!("green"), &json!(0.5))
-    );
-    assert_eq!(
-        (&green["share_after"], &green["after"]["requests"]),
-        (&json!(0.0), &json!(0))
-    );
+    check_route(&effect["routes"][0]);
     let words = effect["words"].as_str().unwrap();
     assert!(
         words.starts_with("improved: chat fails 0.0 % (0 of "),
@@ -74,6 +59,24 @@ fn a_switch_away_from_a_bad_release_has_helped() {
         receipt["revision"]
     );
     assert_eq!(effect["verification"]["id"], back["revision"].to_string());
+}
+
+fn check_route(route: &Value) {
+    assert_eq!(
+        (&route["route"], &route["finding"]),
+        (&json!("chat"), &json!("improved"))
+    );
+    let difference = route["failure_share"]["difference"].as_f64().unwrap();
+    assert!(difference < -0.15, "{route:#}");
+    let green = &route["releases"][1];
+    assert_eq!(
+        (&green["release"], &green["share_before"]),
+        (&json!("green"), &json!(0.5))
+    );
+    assert_eq!(
+        (&green["share_after"], &green["after"]["requests"]),
+        (&json!(0.0), &json!(0))
+    );
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn a_wrong_question_gets_a_hint() {
         ("route=chta", 404, "chat"),
         ("release=gren", 404, "green"),
         ("release=%21", 404, "`blue`, `green`"),
-        ("windwo=5m", 400, "unknown field `windwo`"),
+        ("windows=5m", 400, "unknown field `windows`"),
     ] {
         let (answered, body) = served.admin("GET", &format!("/v1/kpis?{query}"), &Value::Null);
         assert_eq!(answered, status, "{query}: {body}");

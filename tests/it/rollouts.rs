@@ -113,7 +113,9 @@ impl Bench {
         let thread = thread::spawn(move || {
             let mut client = Client::connect(address);
             while !ends.load(Ordering::Relaxed) {
-                paths.iter().for_each(|path| drop(client.get(path)));
+                for path in paths {
+                    drop(client.get(path));
+                }
             }
         });
         Load {

@@ -67,7 +67,9 @@ mod tests {
             lines in prop::collection::vec("[a-z]{1,30}", 0..40),
         ) {
             let mut payloads = Payloads::new(25);
-            lines.iter().for_each(|line| payloads.push(line));
+            for line in &lines {
+                payloads.push(line);
+            }
             let (payloads, too_long) = payloads.finish();
             prop_assert!(payloads.iter().all(|one| one.text.len() <= 25));
             let counted: u64 = payloads.iter().map(|one| one.lines).sum();

@@ -39,10 +39,11 @@ fn judged(prometheus: &FakePrometheus, is_wanted: impl Fn(&Value) -> bool) -> Va
     let token = folder.path().join("token");
     crate::support::write(&token, "secret\n");
     let served = Served::start(&format!(
-        "[prometheus]\nurl = \"{url}/prom/\"\ninterval = \"1s\"\ntimeout = \"2s\"\ntoken = {{ file = {token:?} }}\n\
+        "[prometheus]\nurl = \"{url}/prom/\"\ninterval = \"1s\"\ntimeout = \"2s\"\ntoken = {{ file = \"{}\" }}\n\
          [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
          [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\
-         [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n"
+         [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n",
+        token.display()
     ));
     let query = r#"sum(rate(tokens_total{release="{{release}}"}[{{interval}}]))"#;
     let metric = json!({"name": "tokens", "query": query, "worse": "lower"});
