@@ -65,7 +65,7 @@ pub struct Config {
     /// Metrics and events for Datadog's agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datadog: Option<Datadog>,
-    /// Metrics for CloudWatch.
+    /// Metrics for `CloudWatch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloudwatch: Option<Cloudwatch>,
     /// Event log.

@@ -105,25 +105,14 @@ impl Frame {
         if let Some(share) = failure_share(metrics) {
             own.push(("FailureShare".to_owned(), "Percent", json!(share)));
         }
-        let with_sum = self.dimensions(subject, true);
-        let alone = self.dimensions(subject, false);
+        let with_sum = dimensions(subject, true);
+        let alone = dimensions(subject, false);
         let summed = summed.chunks(MOST_METRICS).map(|some| (some, &with_sum));
         let own = own.chunks(MOST_METRICS).map(|some| (some, &alone));
         summed
             .chain(own)
             .map(|(some, dimensions)| self.event(subject, some, dimensions, now_ms))
             .collect()
-    }
-
-    /// The dimension sets of a subject: its own, and that of the service if the metrics can be summed.
-    fn dimensions(&self, subject: &Subject, has_sum: bool) -> Json {
-        let mut own = vec!["Service"];
-        own.extend(subject.route.as_ref().map(|_| "Route"));
-        own.extend(subject.release.as_ref().map(|_| "Release"));
-        if has_sum && own.len() > 1 {
-            return json!([own, ["Service"]]);
-        }
-        json!([own])
     }
 
     fn event(
@@ -160,6 +149,17 @@ impl Frame {
         }
         Json::Object(event).to_string()
     }
+}
+
+/// The dimension sets of a subject: its own, and that of the service if the metrics can be summed.
+fn dimensions(subject: &Subject, has_sum: bool) -> Json {
+    let mut own = vec!["Service"];
+    own.extend(subject.route.as_ref().map(|_| "Route"));
+    own.extend(subject.release.as_ref().map(|_| "Release"));
+    if has_sum && own.len() > 1 {
+        return json!([own, ["Service"]]);
+    }
+    json!([own])
 }
 
 /// Percents of the requests that have failed; none without requests.

@@ -63,7 +63,7 @@ mod tests {
         known
     }
 
-    fn none_is_unknown(named: BTreeSet<&str>, known: &BTreeSet<String>) {
+    fn none_is_unknown(named: &BTreeSet<&str>, known: &BTreeSet<String>) {
         assert!(named.len() > 8, "{named:?}");
         let unknown: Vec<_> = named
             .iter()
@@ -84,7 +84,7 @@ mod tests {
         let unique: BTreeSet<_> = ids.iter().map(|id| id.as_u64()).collect();
         assert_eq!(unique.len(), ids.len());
         let known = known(|metric| metric.0.to_owned(), &["_bucket", "_sum", "_count"]);
-        none_is_unknown(words(GRAFANA, concat!("switchback", '_')), &known);
+        none_is_unknown(&words(GRAFANA, concat!("switchback", '_')), &known);
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
             serde_json::from_str::<Value>(text).unwrap();
             named.extend(words(text, "switchback."));
         }
-        none_is_unknown(named, &known);
+        none_is_unknown(&named, &known);
     }
 
     #[test]
@@ -112,6 +112,6 @@ mod tests {
         }
         let mut known = known(emf::metric_name, &[]);
         known.extend(["ClientErrors", "Failures", "FailureShare"].map(str::to_owned));
-        none_is_unknown(named, &known);
+        none_is_unknown(&named, &known);
     }
 }
