@@ -9,6 +9,7 @@ impl ChangeParams {
         Consent {
             force: self.force,
             quarantined: self.force,
+            data: self.force,
             wait: self.wait.unwrap_or_default(),
             drop: self.drop,
             cut: self.cut,

@@ -94,6 +94,7 @@ mod rendered_routes;
 mod respond;
 mod revisions;
 mod rollback;
+mod rollout_options;
 mod rollouts;
 mod router;
 mod routes;

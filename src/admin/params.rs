@@ -36,7 +36,8 @@ pub(super) struct ChangeOptions {
     #[serde(deserialize_with = "switch")]
     dry_run: bool,
     /// Proceed although a release that gets a larger share has no healthy endpoint, or was not checked yet, or
-    /// although the release to be removed is still warm, draining, or in a split with weight 0.
+    /// although the release to be removed is still warm, draining, or in a split with weight 0, or although a release that
+    /// is left for an earlier one does not allow that for its data.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     force: bool,

@@ -43,6 +43,12 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::NoRoom(_) => conflict("no-room", "a release has no room for its requests")
             .detail(text)
             .hint("add endpoints or raise the limits of the release, wait for fewer requests, or force it"),
+        ControlError::RollbackNotAllowed(_) => conflict(
+            "rollback-not-allowed",
+            "a release does not allow the way back from it",
+        )
+        .detail(text)
+        .hint("see to the data first; `?force=true` goes back all the same"),
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }

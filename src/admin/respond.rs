@@ -38,7 +38,8 @@ pub(super) async fn answer(
     let scope = ErrorScope::of(&change);
     if params.dry_run {
         let consent = params.consent();
-        let looked = move || controller.dry_run(&change, expected, consent);
+        let group = params.author().group;
+        let looked = move || controller.dry_run_in(&change, expected, consent, group.as_deref());
         let dry_run = admin.pages.look(looked).await?;
         let dry_run = dry_run.map_err(|error| scope.refused(error))?;
         return Ok(tagged(dry_run.revision, &dry_run));

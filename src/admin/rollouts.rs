@@ -13,14 +13,15 @@ use super::{
     caller::Caller,
     error::ApiError,
     json_response::tagged,
-    params::PathParams,
+    params::{PathParams, QueryParams},
     problems::refused,
     respond::run_detached,
+    rollout_options::{CommandOptions, StartOptions},
     state::AdminState,
     unknown_name::unknown,
 };
 use crate::{
-    api::{MessageRequest, Rollout, RolloutList, RolloutRequest, message_error},
+    api::{MessageRequest, Rollout, RolloutDryRun, RolloutList, RolloutRequest, message_error},
     control::{ControlError, RolloutError},
     model::PlanName,
     rollout::Command,
@@ -41,18 +42,27 @@ pub(super) async fn list_rollouts(State(admin): State<AdminState>) -> Response {
 /// Starts a rollout: the release gets the requests of a route step by step, judged by the traffic itself.
 ///
 /// With `routes` it is a train: `{"routes": ["chat", {"route": "tools", "to": "tools-2"}], "to": "green"}`. Each step, and
-/// the way back, is one revision for all of them. The response comes when the first step is live. 409 if another rollout
-/// runs on one of the routes, or the release has requests of it already.
-#[utoipa::path(post, path = "/v1/rollouts", tag = "rollouts", request_body = RolloutRequest,
-    responses((status = 201, description = "the rollout", body = Rollout)))]
+/// the way back, is one revision for all of them. The response comes when the first step is live. With `?dry_run=true`
+/// nothing is started: the response is 200, with what each step would move. 409 if another rollout runs on one of the
+/// routes, or the release has requests of it already.
+#[utoipa::path(post, path = "/v1/rollouts", tag = "rollouts", request_body = RolloutRequest, params(StartOptions),
+    responses((status = 201, description = "the rollout", body = Rollout),
+        (status = 200, description = "the effect of a start, with `?dry_run=true`", body = RolloutDryRun)))]
 pub(super) async fn start_rollout(
     State(admin): State<AdminState>,
     caller: axum::Extension<Caller>,
+    QueryParams(options): QueryParams<StartOptions>,
     Body(request): Body<RolloutRequest>,
 ) -> Result<Response, ApiError> {
     checked(request.message.as_deref())?;
     let controller = Arc::clone(&admin.controller);
     let author = caller.name.to_string();
+    if options.dry_run {
+        let looked = move || controller.dry_run_rollout(&request, &author);
+        let dry_run = admin.pages.look(looked).await?;
+        let dry_run = dry_run.map_err(|error| unmade(error, &admin))?;
+        return Ok(tagged(admin.controller.live().revision(), &dry_run));
+    }
     let work = async move { controller.start_rollout(request, author).await };
     let rollout = run_detached(work)
         .await?
@@ -87,21 +97,26 @@ pub(super) async fn read_rollout(
 /// endpoint, is tried again every second.
 #[utoipa::path(post, path = "/v1/rollouts/{rollout}/{command}", tag = "rollouts",
     params(("rollout" = String, Path, description = "its id, or the name of its route"),
-        ("command" = inline(Command), Path, description = "the command")),
+        ("command" = inline(Command), Path, description = "the command"), CommandOptions),
     request_body(content = MessageRequest, description = "may be left out"),
     responses((status = 200, description = "the rollout", body = Rollout)))]
 pub(super) async fn command_rollout(
     State(admin): State<AdminState>,
     PathParams((text, command)): PathParams<(String, Command)>,
     caller: axum::Extension<Caller>,
+    QueryParams(options): QueryParams<CommandOptions>,
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
     checked(message.as_deref())?;
+    if options.force && !matches!(command, Command::Abort | Command::Rollback) {
+        let refusal = ApiError::invalid("`force` has an effect on `abort` and `rollback` alone");
+        return Err(refusal.hint("leave it out"));
+    }
     let controller = Arc::clone(&admin.controller);
     let by = caller.name.to_string();
     let work = async move {
         controller
-            .command_rollout(&text, command, &by, message.as_deref())
+            .command_rollout(&text, command, &by, (message.as_deref(), options.force))
             .await
     };
     let rollout = run_detached(work)

@@ -5,6 +5,7 @@
 
 mod changes;
 mod crowded;
+mod data_guard;
 mod drill;
 mod effect;
 mod event;
@@ -13,6 +14,7 @@ mod flags;
 mod import;
 mod kpis;
 mod lists;
+mod moves;
 mod options;
 mod plan_choice;
 mod preview;
@@ -27,12 +29,14 @@ mod rollout_status;
 mod session;
 mod status;
 mod timestamp;
+mod unproven;
 mod verification;
 mod work;
 
 pub use self::{
     changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
     crowded::Crowded,
+    data_guard::DataGuard,
     drill::{
         Drill, DrillAction, DrillList, DrillLoad, DrillRequest, DrillState, DrillStep, DrillSummary,
     },
@@ -52,6 +56,7 @@ pub use self::{
         RouteKpis,
     },
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
+    moves::{LastDrill, MovedUnit, RouteMoves, SeenRequests, ShareMove, WayBack},
     options::{LONGEST_WAIT, group_error, message_error},
     plan_choice::PlanChoice,
     preview::{LONGEST_PREVIEW, PreviewRequest, PreviewToken},
@@ -64,8 +69,9 @@ pub use self::{
         SplitRequest, SwitchRequest,
     },
     rollout::{
-        Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutList, RolloutMetric,
-        RolloutPause, RolloutRate, RolloutRoute, RolloutState, RolloutVerdict,
+        Rollout, RolloutDryRun, RolloutEntry, RolloutFinding, RolloutGate, RolloutList,
+        RolloutMetric, RolloutPause, RolloutRate, RolloutRoute, RolloutRouteDryRun, RolloutState,
+        RolloutStepDryRun, RolloutVerdict,
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
     rollout_status::{RolloutRouteStatus, RolloutStatus},
@@ -76,6 +82,7 @@ pub use self::{
         Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
+    unproven::Unproven,
     verification::{
         OtherChange, OtherChangeKind, RequestRate, RouteVerification, Verification,
         VerificationList, VerificationReference, VerificationSignal, VerificationState,

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Crowded, Timestamp, VerificationSummary};
+use super::{
+    Crowded, DataGuard, LastDrill, QuarantinedRelease, RouteMoves, Timestamp, Unproven,
+    VerificationSummary, WayBack,
+};
 use crate::model::{
     Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
     TableDocument,
@@ -114,6 +117,28 @@ pub struct DryRun {
     /// Releases that would get more and have no room for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crowded: Vec<Crowded>,
+    /// Releases that would get more requests a second than they have shown in the last day: a notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<Unproven>,
+    /// Sessions, or requests, that would move to other releases, by route; 50 routes at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<RouteMoves>,
+    /// Releases that would get more, and are in quarantine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<QuarantinedRelease>,
+    /// Releases that would be left for an earlier one, though they do not allow that for their data, or only by a check.
+    /// A dry run asks no check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<DataGuard>,
+    /// The last rehearsal of the way back of each of those routes; not for a rollback.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<LastDrill>,
+    /// A bare rollback from there; absent if there would be none, or if no decision would change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<WayBack>,
+    /// All of that in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
 }
 
 /// A revision in a list.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Timestamp, VerificationSummary};
+use super::{Crowded, DryRun, ShareMove, Timestamp, VerificationSummary};
 use crate::model::{
     HookName, HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version,
 };
@@ -69,6 +69,9 @@ pub struct Rollout {
     /// Reason for which its last order could not be carried out yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// Effect of an approval, while it waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Box<DryRun>>,
     /// Log, the latest entry last; the oldest ones are dropped first.
     pub log: Vec<RolloutEntry>,
 }
@@ -91,6 +94,48 @@ pub struct RolloutRoute {
     /// Verdict on the release, by the requests of this route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<RolloutVerdict>,
+}
+
+/// Effect of a start of a rollout (`POST /v1/rollouts?dry_run=true`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutDryRun {
+    /// Its routes, in the order in which they were named.
+    pub routes: Vec<RolloutRouteDryRun>,
+    /// The plan.
+    pub plan: PlanSpec,
+    /// Its name in the configuration file, if it is from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_name: Option<PlanName>,
+    /// Reason for which a start without `force` would be refused now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Effect of the first step.
+    pub first: DryRun,
+}
+
+/// A route of a rollout that is planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutRouteDryRun {
+    /// The route.
+    pub route: RouteName,
+    /// The release that has the requests.
+    pub from: ReleaseName,
+    /// The release that would get them.
+    pub to: ReleaseName,
+    /// Each weight of the plan, and then everything.
+    pub steps: Vec<RolloutStepDryRun>,
+}
+
+/// One weight of a rollout that is planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutStepDryRun {
+    /// Percents of the route that the release would get.
+    pub weight: Percent,
+    /// Shares of the route that would move at this step.
+    pub moves: Vec<ShareMove>,
+    /// Set if the release would have no room, by the requests in flight now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded: Vec<Crowded>,
 }
 
 /// State of a rollout.
@@ -129,6 +174,8 @@ pub enum RolloutPause {
     NoTraffic,
     /// A gate gave no decision, as often as it was asked; it is asked again after a `resume`.
     Gate,
+    /// It is to go back, and its release does not allow that for its data: only a person does, with `force`.
+    Data,
 }
 
 /// Answer of a gate.
@@ -256,6 +303,7 @@ impl RolloutPause {
             Self::Inconclusive => "inconclusive",
             Self::NoTraffic => "no_traffic",
             Self::Gate => "gate",
+            Self::Data => "data",
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DrillSummary, QuarantinedRelease, StaleFlag, Timestamp, VerificationStatus,
-    rollout_status::RolloutStatus,
+    Crowded, DataGuard, DrillSummary, QuarantinedRelease, StaleFlag, Timestamp, Unproven,
+    VerificationStatus, rollout_status::RolloutStatus,
 };
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, ReleaseName, Revision, RouteName,
@@ -252,6 +252,12 @@ pub struct RollbackStatus {
     /// refused for that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crowded: Vec<Crowded>,
+    /// Releases that it would leave for an earlier one, though they do not allow that for their data, or only by a check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<DataGuard>,
+    /// Releases that it would give more requests a second than they have shown in the last day: a notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<Unproven>,
     /// The nearest revision on the chain that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_ready: Option<Revision>,

@@ -11,11 +11,13 @@ use super::{
     config_file::ConfigFile,
     drill::DrillArgs,
     endpoints::EndpointVerb,
+    exit::EXITS,
     feedback::FeedbackVerb,
     flags::{FLAG_HELP, FlagVerb},
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
+    plan::PlanVerb,
     quarantine::{QUARANTINE_HELP, QuarantineVerb},
     resources::{ReleaseVerb, RouteVerb},
     rollouts::RolloutVerb,
@@ -26,23 +28,6 @@ use crate::{
     model::{HumanDuration, ReleaseName, Revision, RouteName, Version},
     server::{BESIDE, HISTORY_WRITER},
 };
-
-/// Exit statuses, shown below every help text.
-const EXITS: &str = "\
-Exit status:
-  0   done, or nothing had to be done; for `status`: the admin API responded
-  64  the command line is wrong
-  65  refused: an unknown name, invalid weights, nothing to roll back to
-  66  a file cannot be read, or a token file is empty
-  69  the admin API cannot be reached
-  70  an internal error of switchback
-  74  the history cannot be read or written
-  75  not now: another change came first, file and live table conflict, a release is not ready or not drained
-  77  the token is missing, unknown or read-only
-  78  the configuration has problems; all of them are shown
-  80  with --verify: the rollback is made, and users have not recovered; the release was not the (only) cause
-  81  with --verify: the rollback is made, and users are worse off than with the release
-  82  with --verify: the rollback is made, and there was not enough data for a verdict";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -195,6 +180,12 @@ pub(super) enum RemoteCommand {
         #[arg(value_parser = revision)]
         to: Revision,
     },
+    /// Show the effect of a change, a rollback or a rollout without making it
+    #[command(
+        subcommand,
+        after_help = "It says which share of the sessions moves, whether the releases are ready and have room, what a rollback from there would do, and what else speaks against it. Unlike --dry-run it is shown even where the command would be refused.\n\nExamples:\n  switchback plan split chat green=25\n  switchback plan rollback\n  switchback plan rollout chat green --plan careful"
+    )]
+    Plan(PlanVerb),
     /// Make a token by which requests choose a release, before it gets traffic
     #[command(
         after_help = "The token goes into the field x-switchback-release. It is bound to the route and the release, holds on every listener and cannot be taken back. Such requests are in no statistics of the release.\n\nExamples:\n  switchback preview chat green --for 1h\n  switchback preview chat green --json | jq -r .token"

@@ -5,6 +5,23 @@ use std::process::ExitCode;
 use super::text::clean;
 use crate::api::ProblemDocument;
 
+/// Exit statuses, shown below every help text.
+pub(super) const EXITS: &str = "\
+Exit status:
+  0   done, or nothing had to be done; for `status`: the admin API responded
+  64  the command line is wrong
+  65  refused: an unknown name, invalid weights, nothing to roll back to
+  66  a file cannot be read, or a token file is empty
+  69  the admin API cannot be reached
+  70  an internal error of switchback
+  74  the history cannot be read or written
+  75  not now: another change came first, file and live table conflict, a release is not ready or not drained
+  77  the token is missing, unknown or read-only
+  78  the configuration has problems; all of them are shown
+  80  with --verify: the rollback is made, and users have not recovered; the release was not the (only) cause
+  81  with --verify: the rollback is made, and users are worse off than with the release
+  82  with --verify: the rollback is made, and there was not enough data for a verdict";
+
 /// Exit statuses, those of `sysexits.h` where they fit; the verdicts of a verification come after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -169,6 +186,7 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
         "precondition-required" => {
             "give the revision that you have seen with `--based-on REVISION`"
         }
+        "rollback-not-allowed" => "see to the data first; `--force` goes back all the same",
         "release-wanted" => "`--force` removes it anyway, unless a split gives it a weight",
         "not-ready" => {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \

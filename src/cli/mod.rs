@@ -25,8 +25,10 @@ mod json_file;
 mod kpis;
 mod observe;
 mod options;
+mod outlook;
 mod output;
 mod part;
+mod plan;
 mod preview;
 mod quarantine;
 mod queries;
@@ -146,6 +148,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Flag(verb) => flags::flag(client, *verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
         RemoteCommand::Observe(verb) => observe::observe(client, verb, json).await,
+        RemoteCommand::Plan(verb) => plan::plan(client, verb).await,
         RemoteCommand::Preview {
             route,
             release,

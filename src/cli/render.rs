@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{clean, count, drop_nothings, microseconds, percent, share};
+use super::{
+    outlook,
+    text::{clean, count, drop_nothings, microseconds, percent, share},
+};
 use crate::{
     api::{DryRun, Receipt, UnresolvedRelease},
     model::{Cause, Diff, DiffEntry, EndpointUrl, ShareChange},
@@ -120,9 +123,7 @@ pub(super) fn dry_run(dry_run: &DryRun, forced: bool) -> String {
             "{text}  a later rollback without --route also undoes other changes: {noun} {revisions}\n"
         );
     }
-    for crowded in &dry_run.crowded {
-        text = format!("{text}  {crowded}\n");
-    }
+    outlook::push(&mut text, dry_run);
     for release in &dry_run.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");
     }

@@ -10,6 +10,7 @@ use super::{
     exit::{Exit, Failure},
     json_file,
     options::{message, plain_name},
+    outlook,
     output::Out,
     text::{Columns, clean},
 };
@@ -57,10 +58,10 @@ pub(super) enum RolloutVerb {
     Promote(CommandArgs),
     /// Give up: the route gets its earlier split again
     #[command(after_help = "Example:\n  switchback rollout abort chat")]
-    Abort(CommandArgs),
+    Abort(BackArgs),
     /// Take the release back, even if the rollout has succeeded
     #[command(after_help = "Example:\n  switchback rollout rollback chat -m 'wrong answers'")]
-    Rollback(CommandArgs),
+    Rollback(BackArgs),
 }
 
 /// Arguments of a start.
@@ -94,26 +95,38 @@ pub(super) struct CommandArgs {
     message: Option<String>,
 }
 
+/// Arguments of a command that takes a release back.
+#[derive(Debug, Args)]
+pub(super) struct BackArgs {
+    #[command(flatten)]
+    command: CommandArgs,
+    /// Proceed although the release does not allow it for its data
+    #[arg(long)]
+    force: bool,
+}
+
 pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, Failure> {
-    let (args, command) = match verb {
-        RolloutVerb::Start(start) => return begin(client, start).await,
+    let (args, command, force) = match verb {
+        RolloutVerb::Start(args) => return one(client, start(args)?).await,
         RolloutVerb::List => return list(client).await,
         RolloutVerb::Show { rollout } => {
             return one(client, ApiRequest::get(path(&rollout))).await;
         }
-        RolloutVerb::Pause(args) => (args, "pause"),
-        RolloutVerb::Resume(args) => (args, "resume"),
-        RolloutVerb::Approve(args) => (args, "approve"),
-        RolloutVerb::Skip(args) => (args, "skip"),
-        RolloutVerb::Promote(args) => (args, "promote"),
-        RolloutVerb::Abort(args) => (args, "abort"),
-        RolloutVerb::Rollback(args) => (args, "rollback"),
+        RolloutVerb::Pause(args) => (args, "pause", false),
+        RolloutVerb::Resume(args) => (args, "resume", false),
+        RolloutVerb::Approve(args) => (args, "approve", false),
+        RolloutVerb::Skip(args) => (args, "skip", false),
+        RolloutVerb::Promote(args) => (args, "promote", false),
+        RolloutVerb::Abort(back) => (back.command, "abort", back.force),
+        RolloutVerb::Rollback(back) => (back.command, "rollback", back.force),
     };
     let message = args.message;
     let place = format!("{}/{command}", path(&args.rollout));
     one(
         client,
-        ApiRequest::of(Method::POST, place).json(&MessageRequest { message }),
+        ApiRequest::of(Method::POST, place)
+            .json(&MessageRequest { message })
+            .force(force),
     )
     .await
 }
@@ -130,7 +143,25 @@ fn path(rollout: &str) -> String {
     format!("/v1/rollouts/{rollout}")
 }
 
-async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
+impl StartArgs {
+    /// The arguments of a start that is planned only: nothing refuses it.
+    pub(super) const fn planned(
+        targets: Vec<String>,
+        plan: Option<PlanName>,
+        plan_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            targets,
+            plan,
+            plan_file,
+            force: true,
+            message: None,
+        }
+    }
+}
+
+/// The request of a start.
+pub(super) fn start(start: StartArgs) -> Result<ApiRequest, Failure> {
     let plan = match (start.plan, &start.plan_file) {
         (Some(name), _) => Some(PlanChoice::Named(name)),
         (None, Some(file)) => Some(PlanChoice::Given(Box::new(json_file::read(file)?))),
@@ -142,11 +173,7 @@ async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
         message: start.message,
         ..targets(&start.targets).map_err(|mistake| Failure::new(Exit::Usage, mistake))?
     };
-    one(
-        client,
-        ApiRequest::of(Method::POST, "/v1/rollouts").json(&request),
-    )
-    .await
+    Ok(ApiRequest::of(Method::POST, "/v1/rollouts").json(&request))
 }
 
 /// The routes and releases of a start: `chat green`, or `chat=green tools=tools-2`.
@@ -264,6 +291,18 @@ fn shown(rollout: &Rollout) -> String {
     }
     if let Some(reason) = &rollout.waiting_for {
         let _ = writeln!(text, "  waiting: {}", clean(reason));
+    }
+    if let Some(next) = &rollout.next {
+        let _ = writeln!(
+            text,
+            "  `switchback rollout approve {}` would:",
+            clean(&rollout.id)
+        );
+        let mut words = String::new();
+        outlook::push(&mut words, next);
+        for line in words.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     for entry in &rollout.log {
         let _ = writeln!(

@@ -168,6 +168,12 @@ fn way_back(status: &Status) -> String {
             text = format!("{text}; the nearest revision that is ready is {nearest}");
         }
     }
+    for guard in &rollback.guards {
+        text = format!("{text}; {}", clean(&guard.to_string()));
+    }
+    for unproven in &rollback.unproven {
+        text = format!("{text}; {unproven}");
+    }
     for crowded in &rollback.crowded {
         text = format!("{text}; {crowded}");
     }

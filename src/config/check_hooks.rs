@@ -29,6 +29,13 @@ pub(super) fn check(config: &Config, found: &mut Vec<Problem>) {
         secrets(hook, &at, found);
         times(hook, &at, found);
     }
+    for (name, release) in &config.table().releases {
+        let declared = release.spec.rollback.as_ref();
+        let check = declared.and_then(|declared| declared.check.as_ref());
+        let format = |hook: &HookName| config.hooks.get(hook).map(|hook| hook.format);
+        let path = format!("releases.{name}.rollback.check");
+        found.extend(check.and_then(|check| hook_problem(path, check, format(check))));
+    }
     for (name, plan) in &config.plans {
         found.extend(gate_problems(plan, &format!("plans.{name}"), |gate| {
             config.hooks.get(gate).map(|hook| hook.format)
@@ -42,21 +49,25 @@ pub fn gate_problems(
     path: &str,
     format: impl Fn(&HookName) -> Option<HookFormat>,
 ) -> Vec<Problem> {
-    let problem = |(at, gate): (String, &HookName)| {
-        let problem = |message: String| Problem::new(format!("{path}.{at}"), message);
-        match format(gate) {
-            None => Some(
-                problem(format!("there is no hook `{gate}`"))
-                    .hint(format!("add `[hooks.{gate}]` with a `url` or a `command`")),
-            ),
-            Some(HookFormat::Slack) => Some(
-                problem(format!("`{gate}` sends to Slack, which decides nothing"))
-                    .hint("name a hook with another `format`"),
-            ),
-            Some(HookFormat::Cloudevents | HookFormat::Json) => None,
-        }
-    };
+    let problem =
+        |(at, gate): (String, &HookName)| hook_problem(format!("{path}.{at}"), gate, format(gate));
     plan.gates().filter_map(problem).collect()
+}
+
+/// Problem of a hook that has to decide.
+fn hook_problem(path: String, hook: &HookName, format: Option<HookFormat>) -> Option<Problem> {
+    let problem = |message: String| Problem::new(path, message);
+    match format {
+        None => Some(
+            problem(format!("there is no hook `{hook}`"))
+                .hint(format!("add `[hooks.{hook}]` with a `url` or a `command`")),
+        ),
+        Some(HookFormat::Slack) => Some(
+            problem(format!("`{hook}` sends to Slack, which decides nothing"))
+                .hint("name a hook with another `format`"),
+        ),
+        Some(HookFormat::Cloudevents | HookFormat::Json) => None,
+    }
 }
 
 fn target(hook: &HookSpec, at: &str, found: &mut Vec<Problem>) {

@@ -13,6 +13,8 @@ pub struct Consent {
     pub force: bool,
     /// Give more to a release in quarantine.
     pub quarantined: bool,
+    /// Go back across a release that does not allow it for its data.
+    pub data: bool,
     /// Leave a release that has a weight out of a split that is set.
     pub drop: bool,
     /// End at once what is in flight on releases that leave their route.
@@ -27,6 +29,7 @@ impl From<bool> for Consent {
         Self {
             force,
             quarantined: force,
+            data: force,
             ..Self::default()
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Consent, ControlError, Controller, Expected,
+    data_check::NOT_ASKED,
     drill_record::DrillRecord,
     proposal::Proposal,
     recompile::compile_again,
@@ -200,6 +201,7 @@ fn request_of(by: &Author) -> Request<'_> {
         by,
         expected: Expected::Any,
         consent: Consent::default(),
+        answers: &NOT_ASKED,
     }
 }
 

@@ -269,6 +269,7 @@ impl Controller {
         let author = record.author_of("drill: the predecessor gives back its requests".to_owned());
         let consent = Consent {
             force: true,
+            data: true,
             drop: true,
             ..Consent::default()
         };
@@ -294,6 +295,7 @@ impl Controller {
         // The release that gets them had them a moment ago, or nearly all of them.
         let consent = Consent {
             force: true,
+            data: true,
             ..Consent::default()
         };
         let begin = Begin::now();

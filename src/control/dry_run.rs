@@ -4,19 +4,23 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     candidates::Candidates,
     capacity::crowded,
+    data_check::NOT_ASKED,
     flag_rollback::{compile_flag, plan_flag_rollback},
+    outlook::{Level, Planned},
     precondition::{Scope, check_base},
     readiness::{Growing, Readiness, ReadinessCheck, Resolved},
     recompile::with_rosters,
-    rollback::level_of,
+    rollback_to::level_of,
     route_rollback::{compile_route, plan_route_rollback},
     step::{Part, taken_along},
 };
 use crate::{
     api::DryRun,
     fleet::Fleet,
-    model::{Change, Diff, FlagName, ReleaseName, Revision, RouteName, TableState},
-    table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry, compile},
+    model::{
+        Cause, Change, Diff, FlagName, ReleaseName, Revision, RouteName, TableSpec, TableState,
+    },
+    table::{Compiled, Leave, LiveTable, RollbackTarget, RoutingTable, UndoEntry, compile},
 };
 
 impl Controller {
@@ -30,11 +34,28 @@ impl Controller {
         expected: Expected,
         consent: impl Into<Consent>,
     ) -> Result<DryRun, ControlError> {
+        self.dry_run_in(change, expected, consent, None)
+    }
+
+    /// Reports what a change in a group would do now.
+    ///
+    /// # Errors
+    /// As [`Controller::dry_run`].
+    pub fn dry_run_in(
+        &self,
+        change: &Change,
+        expected: Expected,
+        consent: impl Into<Consent>,
+        group: Option<&str>,
+    ) -> Result<DryRun, ControlError> {
         let consent = consent.into();
         let live = self.table.load();
         let Some(proposal) = self.check(&live, change, expected, consent)? else {
             return Ok(dry_run_of(&self.fleet, &live, &live.state()));
         };
+        if !consent.data {
+            NOT_ASKED.apply(self.crossed(&live, &proposal.state.spec))?;
+        }
         compile(
             proposal.state.clone(),
             &proposal.touched,
@@ -54,6 +75,15 @@ impl Controller {
             },
             ..dry_run_of(&self.fleet, &live, &proposal.state)
         };
+        let back = self.back_of_change(group);
+        let back = back.filter(|_| proposal.cause != Cause::Roster);
+        let planned = Planned {
+            before: live.compiled().spec(),
+            after: &proposal.state.spec,
+            leave: &proposal.leave(),
+            back: back.as_ref(),
+        };
+        let dry_run = self.look_ahead(dry_run, planned);
         unless_unready(dry_run, consent.force, || None)
     }
 
@@ -81,6 +111,9 @@ impl Controller {
             RollbackTo::Flag(flag) => self.dry_run_flag(&live, flag)?,
             RollbackTo::Route(route) => self.dry_run_route(&live, route)?,
         };
+        if !force {
+            NOT_ASKED.apply(dry_run.guards.clone())?;
+        }
         unless_unready(dry_run, force, || {
             self.readiness(&live).nearest_ready(&self.table)
         })
@@ -95,7 +128,30 @@ impl Controller {
             .table
             .level(target)
             .ok_or(ControlError::NothingToUndo)?;
-        Ok(dry_run_level(&self.table, &self.fleet, live, &level))
+        Ok(self.dry_run_to(live, &level))
+    }
+
+    fn dry_run_to(&self, live: &RoutingTable, level: &UndoEntry) -> DryRun {
+        let dry_run = dry_run_level(&self.table, &self.fleet, live, level);
+        let back = self.back_of_rollback(level.revision);
+        self.look_back(dry_run, live, &level.spec, back.as_ref())
+    }
+
+    /// Adds the outlook to the dry run of a rollback.
+    fn look_back(
+        &self,
+        dry_run: DryRun,
+        live: &RoutingTable,
+        after: &TableSpec,
+        back: Option<&Level>,
+    ) -> DryRun {
+        let planned = Planned {
+            before: live.compiled().spec(),
+            after,
+            leave: &Leave::ROLLBACK,
+            back,
+        };
+        self.look_ahead(dry_run, planned)
     }
 
     fn dry_run_revision(
@@ -104,7 +160,7 @@ impl Controller {
         revision: Revision,
     ) -> Result<DryRun, ControlError> {
         if let Some(level) = level_of(&self.table, &self.log, revision) {
-            return Ok(dry_run_level(&self.table, &self.fleet, live, &level));
+            return Ok(self.dry_run_to(live, &level));
         }
         let state = {
             let index = self.log.index();
@@ -112,10 +168,12 @@ impl Controller {
             state.ok_or_else(|| index.unknown(revision))?
         };
         let state = with_rosters(&state.spec, live);
-        Ok(DryRun {
+        let dry_run = DryRun {
             to: Some(revision),
             ..dry_run_of_return(&self.fleet, live, &state, None)
-        })
+        };
+        let back = self.back_of_change(None);
+        Ok(self.look_back(dry_run, live, &state.spec, back.as_ref()))
     }
 
     fn dry_run_route(
@@ -126,13 +184,16 @@ impl Controller {
         let back = plan_route_rollback(&self.table, &self.log, live, route)?;
         // Its releases may be gone by now.
         compile_route(&self.fleet, live, route, back.state.clone())?;
-        Ok(DryRun {
+        let dry_run = DryRun {
             to: Some(back.to),
             route: Some(route.clone()),
             takes_along: taken_along(&self.table, &self.log, back.to, Part::Route(route)),
             undoes: vec![back.undone],
             ..dry_run_of_return(&self.fleet, live, &back.state, None)
-        })
+        };
+        let after = &back.state.spec;
+        let next = self.back_of_route(back.to, after);
+        Ok(self.look_back(dry_run, live, after, next.as_ref()))
     }
 }
 
@@ -192,6 +253,13 @@ fn dry_run_of(fleet: &Fleet, live: &RoutingTable, state: &TableState) -> DryRun 
         not_ready: Vec::new(),
         unknown: Vec::new(),
         crowded: crowded(fleet, live.compiled().spec(), &state.spec),
+        unproven: Vec::new(),
+        guards: Vec::new(),
+        moves: Vec::new(),
+        quarantined: Vec::new(),
+        drills: Vec::new(),
+        way_back: None,
+        words: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    api::{Crowded, QuarantinedRelease, RevisionSummary},
+    api::{Crowded, DataGuard, QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
     table::FlagError,
@@ -46,6 +46,9 @@ pub enum ControlError {
     /// Releases have no room for the requests that they would get.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     NoRoom(Vec<Crowded>),
+    /// A release declares that the way back from it is not safe for its data.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    RollbackNotAllowed(Vec<DataGuard>),
     /// There is nothing to roll back to.
     #[error("there is nothing to roll back to")]
     NothingToUndo,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Consent, ControlError, Controller, Expected,
     candidates::Candidates,
+    data_check::DataAnswers,
     merge::{Merged, merge},
     precondition::{Scope, check_base, idempotent_replay},
     proposal::Proposal,
@@ -12,7 +13,7 @@ use super::{
     swap::AppliedSwap,
 };
 use crate::{
-    api::{Conflict, ConflictPolicy, ImportReport, Receipt},
+    api::{Conflict, ConflictPolicy, DataGuard, ImportReport, Receipt},
     history::StoredRevision,
     model::{
         Actor, Author, Change, Digest, FlagName, ReleaseName, Revision, RouteName, TableDocument,
@@ -36,6 +37,8 @@ enum Attempt<'a> {
     Replayed(Box<Receipt>),
     /// The health of a release that gets more is not known yet.
     HealthUnknown(Box<Proposal>),
+    /// The checks of these are asked first.
+    CheckFirst(Vec<DataGuard>),
     /// It was made, unless there are conflicts or nothing to do.
     Merged(Comparison, Option<AppliedSwap<'a>>),
 }
@@ -101,8 +104,11 @@ impl Controller {
             request: self.idempotency.request_of(&by).unwrap_or_else(digest),
         };
         let mut candidates = None;
+        let mut answers = DataAnswers::default();
         let (comparison, swap) = loop {
-            match self.attempt_import(&import, candidates.as_ref()).await? {
+            let attempt = self.attempt_import(&import, candidates.as_ref(), &answers);
+            match attempt.await? {
+                Attempt::CheckFirst(guards) => self.ask_checks(guards, &mut answers).await,
                 Attempt::Replayed(receipt) => return Ok(self.replayed_report(*receipt, policy)),
                 Attempt::HealthUnknown(proposal) => {
                     candidates = Some(self.health_gate().wait(&proposal, consent).await?);
@@ -124,6 +130,7 @@ impl Controller {
         &self,
         import: &Import<'_>,
         candidates: Option<&Candidates<'_>>,
+        answers: &DataAnswers,
     ) -> Result<Attempt<'_>, ControlError> {
         let _lock = self.publish_lock().await?;
         let is_same = |kept: &StoredRevision| kept.record.request == Some(import.request);
@@ -146,6 +153,10 @@ impl Controller {
         if !import.consent.quarantined {
             self.quarantine
                 .check(&live.state().spec, &proposal.state.spec)?;
+        }
+        let open = self.check_data(&live, &proposal.state.spec, import.consent, answers)?;
+        if !open.is_empty() {
+            return Ok(Attempt::CheckFirst(open));
         }
         if candidates.is_none() && self.must_wait(&proposal, import.consent) {
             return Ok(Attempt::HealthUnknown(Box::new(proposal)));

@@ -7,8 +7,10 @@
 //!
 //! The files by subject, each list from the caller down:
 //!
-//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `batch`, `proposal`, `leave`,
-//!   `precondition`, `consent`, `idempotency`
+//! - changes: `publish`, `import` with `merge`, `rollback` with `rollback_to` and `route_rollback`; under them `batch`,
+//!   `proposal`, `leave`, `precondition`, `consent`, `idempotency`
+//! - dry runs: `dry_run`, `rollout_dry_run`; under them `outlook` with `outlook_words`, `unproven`, `seen_lately`, `throughput`
+//! - data guards: `data_check` above `data_guard`; for rollouts `return_check` with `return_question`
 //! - after a swap: `swap`, `convergence`, `receipt`
 //! - health and room before a swap: `health_gate`, `readiness`, `candidates`, `capacity`
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
@@ -38,6 +40,8 @@ mod consent;
 mod controller;
 mod convergence;
 mod cuts;
+mod data_check;
+mod data_guard;
 mod drain_deadline;
 mod draining;
 mod drift;
@@ -80,6 +84,8 @@ mod kpis;
 mod leave;
 mod merge;
 mod metrics;
+mod outlook;
+mod outlook_words;
 mod precondition;
 mod proposal;
 mod publish;
@@ -93,13 +99,17 @@ mod removal;
 mod resolve;
 mod restore;
 mod retention;
+mod return_check;
+mod return_question;
 mod revision_index;
 mod revision_log;
 mod revisions;
 mod rollback;
+mod rollback_to;
 mod rollout_begin;
 mod rollout_cells;
 mod rollout_counts;
+mod rollout_dry_run;
 mod rollout_error;
 mod rollout_evidence;
 mod rollout_gate;
@@ -121,6 +131,7 @@ mod route_shares;
 mod route_trail;
 mod route_trails;
 mod saved_file;
+mod seen_lately;
 mod settings;
 mod statistics_retention;
 mod status;
@@ -129,6 +140,8 @@ mod step;
 mod swap;
 mod synthetic;
 mod taken_back;
+mod throughput;
+mod unproven;
 mod upcoming;
 mod verification_changes;
 mod verification_queries;
@@ -151,7 +164,7 @@ pub use self::{
     kpis::KpiQuery,
     precondition::Expected,
     receipt::{EarlyReceipt, LeftReleases},
-    rollback::RollbackTo,
+    rollback_to::RollbackTo,
     rollout_error::RolloutError,
     settings::{Settings, VerificationSettings},
     status_part::StatusPart,

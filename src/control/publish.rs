@@ -10,6 +10,7 @@ use super::{
     candidates::Candidates,
     capacity::crowded_by,
     clock::now_ms,
+    data_check::DataAnswers,
     precondition::{Scope, check_base, idempotent_replay, stale},
     proposal::{Proposal, check_drops_no_weight},
     removal::remaining_use,
@@ -18,7 +19,7 @@ use super::{
     swap::AppliedSwap,
 };
 use crate::{
-    api::Receipt,
+    api::{DataGuard, Receipt},
     history::{FullWeight, StoredRevision},
     model::{Author, Change, ReleaseName, Revision, RevisionRecord, TableDocument, TableState},
     table::{Draft, RoutingTable, StackChange, compile},
@@ -41,6 +42,8 @@ enum Attempt<'a> {
     Unchanged(Box<Receipt>),
     /// The health of a release that gets more is not known yet.
     HealthUnknown(Box<Proposal>),
+    /// The checks of these are asked first.
+    CheckFirst(Vec<DataGuard>),
     Live(AppliedSwap<'a>),
 }
 
@@ -86,7 +89,7 @@ impl Controller {
     ///
     /// # Errors
     /// When the change cannot be applied, is not valid, is based on what is not live any more, gives more to a release
-    /// that has no healthy endpoint, or cannot be made durable in time. Nothing has changed then. An error of which
+    /// that has no healthy endpoint, goes back across a release that does not allow it, or cannot be made durable in time. Nothing has changed then. An error of which
     /// [`ControlError::may_return`] is true says that a restart may bring the change all the same, until the record that
     /// voids it is written.
     pub async fn apply_early(
@@ -106,8 +109,11 @@ impl Controller {
             return Ok(receipt.into());
         }
         let mut candidates = None;
+        let mut answers = DataAnswers::default();
         let swap = loop {
-            match self.attempt(&request, candidates.as_ref()).await? {
+            let attempt = self.attempt(&request, candidates.as_ref(), &answers);
+            match attempt.await? {
+                Attempt::CheckFirst(guards) => self.ask_checks(guards, &mut answers).await,
                 Attempt::Unchanged(receipt) => return Ok((*receipt).into()),
                 Attempt::HealthUnknown(proposal) => {
                     let gate = self.health_gate();
@@ -152,6 +158,7 @@ impl Controller {
         &self,
         request: &Request,
         candidates: Option<&Candidates<'_>>,
+        answers: &DataAnswers,
     ) -> Result<Attempt<'_>, ControlError> {
         let _lock = self.publish_lock().await?;
         if let Some(receipt) = self.replay(request)? {
@@ -163,6 +170,10 @@ impl Controller {
             let receipt = self.unchanged(&live, request);
             return Ok(Attempt::Unchanged(Box::new(receipt)));
         };
+        let open = self.check_data(&live, &proposal.state.spec, consent, answers)?;
+        if !open.is_empty() {
+            return Ok(Attempt::CheckFirst(open));
+        }
         if candidates.is_none() && self.must_wait(&proposal, consent) {
             return Ok(Attempt::HealthUnknown(Box::new(proposal)));
         }

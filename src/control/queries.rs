@@ -29,6 +29,7 @@ impl Controller {
         };
         let index = self.route_index.get(live);
         let mut status = reader.status(part, &index, self.current_drift());
+        status.rollback.unproven = self.unproven_by_rollback();
         status.rollouts = self.rollout_states(part);
         status.quarantine = self.quarantined().to_vec();
         for route in &mut status.routes {

@@ -159,7 +159,12 @@ impl ReadinessCheck<'_> {
         Growth::unready(&growth, ready_then)
     }
 
-    fn is_ready(self, spec: &TableSpec, compiled: Option<&Compiled>, name: &ReleaseName) -> bool {
+    pub(super) fn is_ready(
+        self,
+        spec: &TableSpec,
+        compiled: Option<&Compiled>,
+        name: &ReleaseName,
+    ) -> bool {
         let Some(release) = spec.release(name) else {
             return false;
         };

@@ -11,7 +11,7 @@ use super::ControlError;
 use crate::{
     api::{RevisionSummary, Timestamp},
     history::{Loaded, StoredRevision},
-    model::{FlagName, ReleaseName, Revision, RouteName, TableDocument, TableState},
+    model::{FlagName, ReleaseName, Revision, RollbackSpec, RouteName, TableDocument, TableState},
 };
 
 /// The kept revisions, by number, idempotency key, route, release and flag.
@@ -22,6 +22,8 @@ pub(super) struct RevisionIndex {
     routes: HashMap<RouteName, Revision>,
     releases: HashMap<ReleaseName, Revision>,
     flags: HashMap<FlagName, Revision>,
+    /// True if a release of a revision has a data guard; it is never false again.
+    has_guards: bool,
     /// The configuration file as it was last imported.
     pub(super) imported: Option<Arc<TableDocument>>,
     /// The configuration file as it was last read, if it was refused.
@@ -36,6 +38,10 @@ impl RevisionIndex {
             imported: loaded.imported.map(Arc::new),
             ..Self::default()
         };
+        let first = loaded.kept.iter().find_map(|kept| kept.state.as_ref());
+        // Later ones touch the releases that they bring.
+        index.has_guards =
+            first.is_some_and(|state| has_guard(state.spec.releases().keys(), state));
         for kept in loaded.kept {
             index.insert(kept);
         }
@@ -45,6 +51,9 @@ impl RevisionIndex {
     /// Adds a revision. It becomes the last one of its key, routes, releases and flags.
     pub(super) fn insert(&mut self, kept: StoredRevision) {
         let revision = kept.record.revision;
+        let state = kept.state.as_ref();
+        self.has_guards |=
+            state.is_some_and(|state| has_guard(kept.touched.releases.iter(), state));
         if kept.state.is_some() {
             if let Some(key) = &kept.record.author.idempotency_key {
                 self.keys.insert(key.clone(), revision);
@@ -59,6 +68,11 @@ impl RevisionIndex {
         }
         self.since_snapshot += 1;
         self.kept.insert(revision, kept);
+    }
+
+    /// True if a kept release may have a data guard: without one there is nothing to look for.
+    pub(super) const fn has_guards(&self) -> bool {
+        self.has_guards
     }
 
     pub(super) fn kept(&self) -> &BTreeMap<Revision, StoredRevision> {
@@ -153,6 +167,14 @@ impl RevisionIndex {
         let later = self.kept.range(later).rev().map(|(_, kept)| kept);
         later.filter(move |kept| kept.state.is_some() && about(kept))
     }
+}
+
+fn has_guard<'a>(mut names: impl Iterator<Item = &'a ReleaseName>, state: &TableState) -> bool {
+    names.any(|name| {
+        let spec = state.spec.release(name);
+        let declared = spec.and_then(|spec| spec.rollback.as_ref());
+        declared.is_some_and(RollbackSpec::is_guard)
+    })
 }
 
 /// The part of a summary that is not in the record.

@@ -7,42 +7,25 @@ use super::{
     Consent, ControlError, Controller, EarlyReceipt, Expected,
     capacity::crowded_by,
     clock::now_ms,
+    data_check::DataAnswers,
     precondition::{Scope, check_base, idempotent_replay},
     recompile::{compile_again, ensure_compiled},
     revision_index::RevisionIndex,
-    revision_log::RevisionLog,
+    rollback_to::{RollbackTo, is_rollback_to, level_of},
     route_rollback::{compile_route, plan_route_rollback},
     swap::AppliedSwap,
 };
 use crate::{
-    api::Receipt,
+    api::{DataGuard, Receipt},
     history::{Entry, FullWeight, StoredRevision},
-    model::{
-        Author, Cause, Change, ChangeSet, FlagName, Revision, RevisionRecord, RouteName, TableSpec,
-    },
+    model::{Author, Cause, Change, ChangeSet, Revision, RevisionRecord, RouteName, TableSpec},
     table::{
-        Compiled, Draft, Leave, LiveTable, RollbackError, RollbackTarget, RoutingTable,
-        StackChange, Swapped, UndoEntry,
+        Compiled, Draft, Leave, RollbackError, RollbackTarget, RoutingTable, StackChange, Swapped,
     },
 };
 
 /// Number of attempts while other changes are faster. Each time another change succeeded.
 const MOST_ATTEMPTS: usize = 100;
-
-/// The destination of a rollback.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RollbackTo {
-    /// One flag as it was before its last change; everything else stays.
-    Flag(FlagName),
-    /// The revision before the live one, with the whole group that it belongs to.
-    Previous,
-    /// A revision: if it is not on the undo chain, its content goes on top of what is live.
-    Revision(Revision),
-    /// The previous split of one route; everything else stays.
-    Route(RouteName),
-    /// One record back, within a group too.
-    Step,
-}
 
 /// The result of one attempt.
 pub(super) enum RollbackAttempt<'a> {
@@ -51,6 +34,8 @@ pub(super) enum RollbackAttempt<'a> {
     Replayed(StoredRevision),
     /// The destination is live already.
     Unchanged,
+    /// The checks of these are asked first.
+    CheckFirst(Vec<DataGuard>),
     /// Another change was faster.
     Again,
 }
@@ -71,6 +56,7 @@ pub(super) struct Request<'a> {
     pub(super) by: &'a Author,
     pub(super) expected: Expected,
     pub(super) consent: Consent,
+    pub(super) answers: &'a DataAnswers,
 }
 
 impl Request<'_> {
@@ -103,8 +89,8 @@ impl Controller {
     /// Rolls back like [`Controller::rollback`], with a receipt that can be sent before the effects of the swap run.
     ///
     /// # Errors
-    /// When there is nothing to go back to, when a release that would get more by it has no healthy endpoint and it is not
-    /// forced, or when it is based on what is not live any more.
+    /// When there is nothing to go back to, when it is not forced and a release that would get more by it has no healthy
+    /// endpoint or a release that it leaves does not allow it, or when it is based on what is not live any more.
     pub async fn rollback_early(
         &self,
         to: RollbackTo,
@@ -112,12 +98,15 @@ impl Controller {
         expected: Expected,
         consent: impl Into<Consent>,
     ) -> Result<EarlyReceipt<'_>, ControlError> {
-        let request = Request {
-            by: &by,
-            expected,
-            consent: consent.into(),
-        };
+        let consent = consent.into();
+        let mut answers = DataAnswers::default();
         for _ in 0..MOST_ATTEMPTS {
+            let request = Request {
+                by: &by,
+                expected,
+                consent,
+                answers: &answers,
+            };
             match self.attempt_rollback(&to, request)? {
                 RollbackAttempt::Live(swap) => {
                     let crowded = crowded_by(&self.fleet, &self.log, &swap.record);
@@ -135,6 +124,9 @@ impl Controller {
                 RollbackAttempt::Unchanged => {
                     let live = self.table.load();
                     return Ok(self.receipts().of_no_change(&live, &by).into());
+                }
+                RollbackAttempt::CheckFirst(guards) => {
+                    self.ask_checks(guards, &mut answers).await;
                 }
                 RollbackAttempt::Again => {}
             }
@@ -179,6 +171,10 @@ impl Controller {
             return Ok(RollbackAttempt::Unchanged);
         }
         self.check_return(&live, &level.spec, level.compiled.as_deref(), request)?;
+        let open = self.open_checks(&live, &level.spec, request)?;
+        if !open.is_empty() {
+            return Ok(RollbackAttempt::CheckFirst(open));
+        }
         ensure_compiled(&self.table, &self.fleet, &live, &level)?;
         let target = match target {
             RollbackTarget::Revision(_) => RollbackTarget::Revision(level.revision),
@@ -201,6 +197,16 @@ impl Controller {
             .check_return(&self.table, spec, compiled)
     }
 
+    /// Checks of data guards that are still to be asked.
+    fn open_checks(
+        &self,
+        live: &RoutingTable,
+        after: &TableSpec,
+        request: Request<'_>,
+    ) -> Result<Vec<DataGuard>, ControlError> {
+        self.check_data(live, after, request.consent, request.answers)
+    }
+
     /// Makes a revision live again to which no rollback leads any more: a new decision, on top of what is live.
     fn not_in_undo_chain(
         &self,
@@ -220,6 +226,10 @@ impl Controller {
             return Ok(RollbackAttempt::Unchanged);
         }
         self.check_return(live, &spec, None, request)?;
+        let open = self.open_checks(live, &spec, request)?;
+        if !open.is_empty() {
+            return Ok(RollbackAttempt::CheckFirst(open));
+        }
         let swap = LiveFirst {
             draft: compile_again(&self.fleet, live, &spec)?.leaving(request.leave()),
             undo: StackChange::Push(request.by.group.as_deref().map(Arc::from)),
@@ -245,6 +255,10 @@ impl Controller {
         check_base(&self.log, live.revision(), scope, request.expected)?;
         let back = plan_route_rollback(&self.table, &self.log, &live, route)?;
         self.check_return(&live, &back.state.spec, None, request)?;
+        let open = self.open_checks(&live, &back.state.spec, request)?;
+        if !open.is_empty() {
+            return Ok(RollbackAttempt::CheckFirst(open));
+        }
         let swap = LiveFirst {
             draft: compile_route(&self.fleet, &live, route, back.state)?.leaving(request.leave()),
             undo: StackChange::Above(back.to),
@@ -365,28 +379,6 @@ impl Controller {
             state: Some(after),
         }
     }
-}
-
-/// The level that a revision means: its own, or the nearest with the same decisions. A fact beside a decision, or a
-/// rollback to it, has a number of its own and is the same place to go back to.
-pub(super) fn level_of(
-    table: &LiveTable,
-    log: &RevisionLog,
-    revision: Revision,
-) -> Option<UndoEntry> {
-    let own = table.level(RollbackTarget::Revision(revision));
-    own.or_else(|| {
-        let state = log.index().state(revision)?;
-        table.level_of(state.spec.digest())
-    })
-}
-
-/// True if a record with this cause was made by a rollback to the same target.
-fn is_rollback_to(cause: &Cause, target: RollbackTarget) -> bool {
-    matches!(cause, Cause::Rollback { to } if match target {
-        RollbackTarget::Revision(revision) => *to == revision,
-        RollbackTarget::Previous | RollbackTarget::Step => true,
-    })
 }
 
 /// True if another request with the same key was faster: two of them may have come this far.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     ControlError, Controller, RolloutError,
     clock::now,
+    data_check::NOT_ASKED,
     rollout_record::Begin,
     rollout_track::{Track, Tracks},
 };
@@ -12,8 +13,8 @@ use crate::{
     api::{PlanChoice, RolloutRequest},
     config::gate_problems,
     model::{
-        ChangeError, HumanDuration, PlanName, PlanSpec, Problem, ReleaseName, RouteName, RouteSpec,
-        TableState, Version,
+        Change, ChangeError, HumanDuration, PlanName, PlanSpec, Problem, ReleaseName, RouteName,
+        RouteSpec, TableState, Version,
     },
     rollout::Machine,
 };
@@ -83,6 +84,9 @@ impl Controller {
             return Err(ControlError::Quarantined(Box::new(entry)).into());
         }
         self.check_drills(&route, drill_max_age)?;
+        if !force {
+            self.check_is_forward(&route, &to.0)?;
+        }
         let from = stable_of(spec, &to.0).ok_or_else(|| RolloutError::NoStable(route.clone()))?;
         let from = versioned(state, &from)?;
         Ok(Track::new(route, from, to, spec.split.clone()))
@@ -97,6 +101,17 @@ impl Controller {
                 let (id, route) = (other.id.clone(), route.clone());
                 Err(RolloutError::Active { id, route })
             })
+    }
+
+    /// Refuses a rollout that leads back across a release that does not allow it; a hook is asked when that is left.
+    fn check_is_forward(&self, route: &RouteName, to: &ReleaseName) -> Result<(), ControlError> {
+        let whole = Change::Switch {
+            route: route.clone(),
+            to: to.clone(),
+        };
+        let live = self.table.load();
+        let after = whole.apply_to(&live.state())?.state.spec;
+        NOT_ASKED.apply(self.crossed(&live, &after)).map(drop)
     }
 
     /// Refuses a rollout while a drill has changed a split, and where the last drill that has passed is too old.

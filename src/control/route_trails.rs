@@ -10,7 +10,10 @@ use super::{
     route_counts::{self, RouteCounts},
     route_shares::{self, MovedRoute, Shares},
     route_trail::{Mark, RouteTrail},
+    seen_lately::SeenLately,
+    throughput::{Reading, Throughput},
     verification_record::RouteCase,
+    watch_set::ReleaseKey,
 };
 use crate::{
     fleet::Fleet,
@@ -28,6 +31,7 @@ const SETTLED: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct RouteTrails {
     routes: HashMap<RouteName, RouteTrail>,
+    pub(super) throughput: Throughput,
     sampled_at: Option<Instant>,
 }
 
@@ -69,6 +73,18 @@ impl RouteTrails {
         (case, counts, past.own_revisions)
     }
 
+    /// Requests that each release of a route got lately.
+    pub(super) fn seen_lately(
+        &self,
+        fleet: &Fleet,
+        route: &RouteName,
+        now: Instant,
+    ) -> Option<SeenLately> {
+        let trail = self.routes.get(route)?;
+        let counts = route_counts::read(fleet, route, trail.releases());
+        trail.seen_lately((now, &counts))
+    }
+
     /// Reads the counters of a route, for the releases that were read before and those of these shares.
     fn read(&self, fleet: &Fleet, route: &RouteName, shares: [&Shares; 2]) -> RouteCounts {
         let known = self.routes.get(route);
@@ -100,7 +116,7 @@ impl RouteTrails {
         }
         let is_new = |route: &&RouteName| before.spec.place(route).is_none();
         for route in touched.routes.iter().filter(is_new) {
-            self.sample_route(fleet, after, route, at);
+            self.sample_route(fleet, after, route, at, &mut HashMap::new());
         }
     }
 
@@ -120,12 +136,26 @@ impl RouteTrails {
     fn sample(&mut self, fleet: &Fleet, live: &TableState, at: Instant) {
         self.routes
             .retain(|route, _| live.spec.place(route).is_some());
+        let mut sums = HashMap::new();
         for route in live.spec.routes().iter() {
-            self.sample_route(fleet, live, &route.name, at);
+            self.sample_route(fleet, live, &route.name, at, &mut sums);
+        }
+        for (release, requests) in sums {
+            let healthy = fleet.roster(&release.0, &release.1).healthy();
+            let reading = Reading { requests, healthy };
+            self.throughput.add(&release, reading, at);
         }
     }
 
-    fn sample_route(&mut self, fleet: &Fleet, live: &TableState, route: &RouteName, at: Instant) {
+    /// Reads the counters of a route, and adds its requests to the sums of its releases.
+    fn sample_route(
+        &mut self,
+        fleet: &Fleet,
+        live: &TableState,
+        route: &RouteName,
+        at: Instant,
+        sums: &mut HashMap<ReleaseKey, u64>,
+    ) {
         let shares = route_shares::shares(&live.spec, route).map(Arc::new);
         let Some(shares) = shares.filter(|_| self.has_room(route)) else {
             return;
@@ -133,11 +163,65 @@ impl RouteTrails {
         let releases = route_shares::releases(&live.spec, route);
         let trail = self.routes.entry(route.clone()).or_default();
         let counts = route_counts::read(fleet, route, releases.iter().chain(trail.releases()));
+        for (release, totals) in &counts {
+            *sums.entry(release.clone()).or_default() += totals.units;
+        }
         trail.add(Mark {
             at,
             revision: None,
             shares,
             counts,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{EndpointSpec, Outcome, TableDocument},
+        stats::OutcomeTable,
+    };
+
+    #[test]
+    fn the_throughput_of_a_release_is_that_of_all_its_routes() {
+        let text = r#"{"releases":{"blue":{"version":"1","endpoints":["http://127.0.0.1:1","http://127.0.0.1:2"]}},
+            "routes":[{"name":"chat","split":{"blue":1}},{"name":"tools","path_prefix":"/tools","split":{"blue":1}}]}"#;
+        let document: TableDocument = serde_json::from_str(text).unwrap();
+        let state = document.into_state(&TableState::default());
+        let (name, version) = (
+            "blue".parse().unwrap(),
+            state
+                .spec
+                .release(&"blue".parse().unwrap())
+                .unwrap()
+                .version
+                .clone(),
+        );
+        let fleet = Fleet::new(1);
+        let urls: Vec<EndpointSpec> = state.endpoints(&name).to_vec();
+        let roster = fleet.roster(&name, &version);
+        crate::control::recompile::set_static_endpoints(&roster, &urls);
+        let cells =
+            ["chat", "tools"].map(|route| fleet.cells(&route.parse().unwrap(), &name, &version));
+        let serve = |cells: &OutcomeTable, count: u32| {
+            for _ in 0..count {
+                cells.record(0, Outcome::Answered(200), Duration::from_millis(3), None);
+            }
+        };
+        let mut trails = RouteTrails::default();
+        let begin = Instant::now();
+        trails.sample_if_due(&fleet, &state, begin);
+        serve(&cells[0], 600);
+        serve(&cells[1], 1_800);
+        let now = begin + SAMPLE;
+        trails.sample_if_due(&fleet, &state, now);
+        let key = (name, version);
+        assert_eq!(trails.throughput.now(&key), 40.0);
+        assert_eq!(
+            trails.throughput.most(&key, now),
+            Some(20.0),
+            "it has two endpoints"
+        );
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    StatusPart, dry_run::dry_run_level, readiness::ReadinessCheck, revision_log::RevisionLog,
-    route_index::RouteIndex, warm_levels::WarmLevels, watch_set::live_keys,
+    StatusPart, data_guard::crossed, dry_run::dry_run_level, readiness::ReadinessCheck,
+    revision_log::RevisionLog, route_index::RouteIndex, warm_levels::WarmLevels,
+    watch_set::live_keys,
 };
 use crate::{
     api::{
@@ -155,6 +156,8 @@ impl StatusReader<'_> {
                 ready: false,
                 not_ready: Vec::new(),
                 crowded: Vec::new(),
+                guards: Vec::new(),
+                unproven: Vec::new(),
                 nearest_ready: None,
                 depth,
             };
@@ -170,6 +173,12 @@ impl StatusReader<'_> {
             ready,
             not_ready: dry_run.not_ready,
             crowded: dry_run.crowded,
+            unproven: Vec::new(),
+            guards: crossed(
+                &self.log.index(),
+                (self.live.revision(), self.live.compiled().spec()),
+                &level.spec,
+            ),
             nearest_ready: if ready {
                 Some(level.revision)
             } else {

@@ -14,8 +14,10 @@ use super::{
     route_shares::{self, MovedRoute},
     route_trails::RouteTrails,
     saved_file::SavedFile,
+    seen_lately::SeenLately,
     settings::VerificationSettings,
     verification_record::{Bounds, VerificationRecord},
+    watch_set::ReleaseKey,
 };
 use crate::{
     api::{Timestamp, VerificationState},
@@ -184,6 +186,18 @@ impl VerificationRegistry {
         if self.settings.enabled {
             self.trails().sample_if_due(fleet, live, Instant::now());
         }
+    }
+
+    /// Requests that each release of a route got lately; `None` if none were seen, or if nothing is read.
+    pub(super) fn seen_lately(&self, fleet: &Fleet, route: &RouteName) -> Option<SeenLately> {
+        self.trails().seen_lately(fleet, route, Instant::now())
+    }
+
+    /// Requests a second of a release now, and the most of one of its endpoints in the last day.
+    pub(super) fn throughput(&self, release: &ReleaseKey) -> Option<(f64, f64)> {
+        let trails = self.trails();
+        let most = trails.throughput.most(release, Instant::now())?;
+        Some((trails.throughput.now(release), most))
     }
 
     /// All verifications, the earliest first.

@@ -25,7 +25,9 @@ pub async fn deliver(
     seconds: u64,
 ) -> Result<Option<String>, CallError> {
     let is_command = matches!(hook.target, Target::Command { .. });
-    let output = call(hook, message, seconds, if is_command { LARGEST } else { 0 }).await?;
+    let payload = payload::render(message, hook.spec().format);
+    let most = if is_command { LARGEST } else { 0 };
+    let output = call(hook, (&message.id, payload), seconds, most).await?;
     let text = super::decision::one_line(&String::from_utf8_lossy(&output));
     Ok((!text.is_empty()).then_some(text))
 }
@@ -36,24 +38,33 @@ pub(super) async fn answer(
     message: &HookMessage,
     seconds: u64,
 ) -> Result<Vec<u8>, CallError> {
-    call(hook, message, seconds, LARGEST).await
+    let payload = payload::render(message, hook.spec().format);
+    send(hook, (&message.id, payload), seconds).await
+}
+
+/// Sends a content under an id once, and returns the answer.
+pub(super) async fn send(
+    hook: &Hook,
+    content: (&str, Payload),
+    seconds: u64,
+) -> Result<Vec<u8>, CallError> {
+    call(hook, content, seconds, LARGEST).await
 }
 
 async fn call(
     hook: &Hook,
-    message: &HookMessage,
+    (id, payload): (&str, Payload),
     seconds: u64,
     most: usize,
 ) -> Result<Vec<u8>, CallError> {
     let limit = hook.timeout();
-    let payload = payload::render(message, hook.spec().format);
     match &hook.target {
         Target::Url { url, tls } => {
             let request = Post {
                 url,
                 tls: tls.as_ref(),
                 content_type: payload.content_type,
-                fields: fields(hook, message, seconds, &payload),
+                fields: fields(hook, id, seconds, &payload),
                 body: payload.body,
             };
             let posted = timeout(limit, post(request, most)).await;
@@ -67,17 +78,12 @@ async fn call(
     }
 }
 
-fn fields(
-    hook: &Hook,
-    message: &HookMessage,
-    seconds: u64,
-    payload: &Payload,
-) -> Vec<(&'static str, String)> {
+fn fields(hook: &Hook, id: &str, seconds: u64, payload: &Payload) -> Vec<(&'static str, String)> {
     let mut fields = vec![
-        (signature::ID, message.id.clone()),
+        (signature::ID, id.to_owned()),
         (signature::TIMESTAMP, seconds.to_string()),
     ];
-    let signed = signature::sign(&hook.keys, &message.id, seconds, &payload.body);
+    let signed = signature::sign(&hook.keys, id, seconds, &payload.body);
     fields.extend(signed.map(|signed| (signature::SIGNATURE, signed)));
     fields
 }

@@ -12,6 +12,7 @@ mod ask;
 mod backoff;
 mod call;
 mod command;
+mod data_question;
 mod decision;
 mod error;
 mod hook;
@@ -27,6 +28,7 @@ mod slack;
 pub use self::{
     ask::ask,
     call::deliver,
+    data_question::{DataQuestion, ask_about_data},
     decision::{Answer, Decision},
     error::{CallError, HookError},
     hook::{Hook, HookSet},

@@ -21,26 +21,26 @@ pub(super) struct Payload {
 
 /// Envelope that the libraries of Standard Webhooks expect, with the id for commands, which get no header fields.
 #[derive(Serialize)]
-struct Envelope<'a> {
-    id: &'a str,
+pub(super) struct Envelope<'a, D> {
+    pub(super) id: &'a str,
     #[serde(rename = "type")]
-    kind: &'static str,
-    timestamp: Timestamp,
-    data: Data<'a>,
+    pub(super) kind: &'static str,
+    pub(super) timestamp: Timestamp,
+    pub(super) data: D,
 }
 
 /// Event of `CloudEvents` 1.0.
 #[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    source: String,
+pub(super) struct CloudEvent<'a, D> {
+    pub(super) specversion: &'static str,
+    pub(super) id: &'a str,
+    pub(super) source: String,
     #[serde(rename = "type")]
-    kind: String,
-    subject: String,
-    time: Timestamp,
-    datacontenttype: &'static str,
-    data: Data<'a>,
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) time: Timestamp,
+    pub(super) datacontenttype: &'static str,
+    pub(super) data: D,
 }
 
 #[derive(Serialize)]
@@ -53,10 +53,21 @@ struct Data<'a> {
     rollout: &'a Rollout,
 }
 
+impl Payload {
+    /// Writes a content as JSON.
+    ///
+    /// # Panics
+    /// Never: every part of a message can be written as JSON.
+    pub(super) fn of(content_type: &'static str, content: &impl Serialize) -> Self {
+        let body = serde_json::to_string(content);
+        Self {
+            content_type,
+            body: body.expect("a message has string keys"),
+        }
+    }
+}
+
 /// Renders a message in a format.
-///
-/// # Panics
-/// Never: every part of a message can be written as JSON.
 pub(super) fn render(message: &HookMessage, format: HookFormat) -> Payload {
     let data = Data {
         event: message.event,
@@ -64,7 +75,7 @@ pub(super) fn render(message: &HookMessage, format: HookFormat) -> Payload {
         gate: message.gate.as_ref(),
         rollout: &message.rollout,
     };
-    let (content_type, body) = match format {
+    match format {
         HookFormat::Json => {
             let envelope = Envelope {
                 id: &message.id,
@@ -72,27 +83,16 @@ pub(super) fn render(message: &HookMessage, format: HookFormat) -> Payload {
                 timestamp: message.at,
                 data,
             };
-            ("application/json", serde_json::to_string(&envelope))
+            Payload::of("application/json", &envelope)
         }
         HookFormat::Cloudevents => {
-            let event = cloud_event(message, data);
-            (
-                "application/cloudevents+json",
-                serde_json::to_string(&event),
-            )
+            Payload::of("application/cloudevents+json", &cloud_event(message, data))
         }
-        HookFormat::Slack => {
-            let note = slack::message(message);
-            ("application/json", serde_json::to_string(&note))
-        }
-    };
-    Payload {
-        content_type,
-        body: body.expect("a message has string keys"),
+        HookFormat::Slack => Payload::of("application/json", &slack::message(message)),
     }
 }
 
-fn cloud_event<'a>(message: &'a HookMessage, data: Data<'a>) -> CloudEvent<'a> {
+fn cloud_event<'a>(message: &'a HookMessage, data: Data<'a>) -> CloudEvent<'a, Data<'a>> {
     CloudEvent {
         specversion: "1.0",
         id: &message.id,

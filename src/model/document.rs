@@ -65,6 +65,8 @@ struct RawDocument {
     max_retry_after: Option<super::HumanDuration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ejection: Option<super::EjectionSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollback: Option<super::RollbackSpec>,
 }
 
 impl From<RawDocument> for ReleaseDocument {
@@ -80,6 +82,7 @@ impl From<RawDocument> for ReleaseDocument {
             slow_start,
             max_retry_after,
             ejection,
+            rollback,
         } = flat;
         Self {
             spec: ReleaseSpec {
@@ -92,6 +95,7 @@ impl From<RawDocument> for ReleaseDocument {
                 slow_start,
                 max_retry_after,
                 ejection,
+                rollback,
             },
             endpoints,
         }
@@ -112,6 +116,7 @@ impl From<ReleaseDocument> for RawDocument {
                     slow_start,
                     max_retry_after,
                     ejection,
+                    rollback,
                 },
             endpoints,
         } = document;
@@ -126,6 +131,7 @@ impl From<ReleaseDocument> for RawDocument {
             slow_start,
             max_retry_after,
             ejection,
+            rollback,
         }
     }
 }

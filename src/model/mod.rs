@@ -28,6 +28,7 @@ mod hook;
 mod in_flight;
 mod mcp;
 mod metric_query;
+mod moves;
 mod name;
 mod opinion;
 mod outcome;
@@ -45,6 +46,7 @@ mod schema;
 mod session;
 mod sorted_map;
 mod table;
+mod way_back;
 mod weights;
 mod work;
 
@@ -76,6 +78,7 @@ pub use self::{
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
     metric_query::{MetricQuery, WorseWhen},
+    moves::{MovedShare, moved_shares},
     name::{
         FlagName, HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, VariantName,
         Version,
@@ -99,6 +102,7 @@ pub use self::{
     },
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
+    way_back::{LONGEST_REASON, RollbackSpec},
     weights::{MAX_WEIGHT, Weights},
     work::{CutCause, LeaveCause, WorkClass},
 };

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Balance, EjectionSpec, HealthSpec, HumanDuration, Version};
+use super::{Balance, EjectionSpec, HealthSpec, HumanDuration, RollbackSpec, Version};
 
 /// Decisions about a release: everything but its endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +37,9 @@ pub struct ReleaseSpec {
     /// Ejection of endpoints whose responses fail; without it only failed connections eject one, for a short time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejection: Option<EjectionSpec>,
+    /// The way back from it to an earlier release, once it has had requests; allowed if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackSpec>,
 }
 
 /// Protocol of an endpoint.

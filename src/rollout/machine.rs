@@ -37,6 +37,9 @@ pub struct Machine {
     /// The weight that was announced and is not live: when it is ordered again, nothing is announced again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) announced: Option<Target>,
+    /// Place from which the way back was ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) returns_from: Option<Place>,
     /// Events that others are to hear of.
     #[serde(default, skip_serializing_if = "Happenings::is_empty")]
     happened: Happenings,
@@ -51,6 +54,8 @@ pub enum Event {
     Published,
     /// The way back has been gone.
     Returned,
+    /// The way back is not allowed: the data of the release does not bear it.
+    NotAllowed,
     /// Others have changed the route or a release of the rollout.
     Changed,
     /// A way back was begun, and then the process was killed.
@@ -81,6 +86,7 @@ impl Machine {
             waited: Duration::ZERO,
             asks: false,
             announced: None,
+            returns_from: None,
             happened: Happenings::new(),
         }
     }
@@ -106,6 +112,10 @@ impl Machine {
                     self.happened.add(HookEvent::AfterRollback, None);
                     self.end(end);
                 }
+                Ok(None)
+            }
+            Event::NotAllowed => {
+                self.not_allowed();
                 Ok(None)
             }
             Event::Changed => {
@@ -160,6 +170,11 @@ impl Machine {
         match self.phase {
             Phase::Returning(_) => return Some(Action::Return),
             Phase::Planned | Phase::Ended(_) => return None,
+            // Only a person goes back then.
+            Phase::Paused {
+                reason: PauseReason::Data,
+                ..
+            } => return None,
             _ if seen.finding == Finding::Worse || seen.gate == Some(GateAnswer::Rollback) => {
                 return Some(self.go_back(End::RolledBack));
             }
@@ -296,14 +311,9 @@ impl Machine {
         self.phase = Phase::Ended(end);
     }
 
-    fn pause_for(&mut self, place: Place, reason: PauseReason) {
+    pub(super) fn pause_for(&mut self, place: Place, reason: PauseReason) {
         self.phase = Phase::Paused { place, reason };
         self.happened.add(HookEvent::Paused, None);
-    }
-
-    fn go_back(&mut self, end: End) -> Action {
-        self.phase = Phase::Returning(end);
-        Action::Return
     }
 
     /// The target of a step; a last step that holds nothing, without a bake, is the whole.

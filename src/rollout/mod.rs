@@ -16,6 +16,7 @@ mod observed;
 mod phase;
 mod place;
 mod view;
+mod way_back;
 
 #[cfg(test)]
 mod tests;

@@ -56,7 +56,9 @@ impl RouteSeen {
                 self.is_blocked
             }
             PauseReason::Inconclusive => self.finding != Finding::Fine,
-            PauseReason::Manual | PauseReason::Approval | PauseReason::Gate => false,
+            PauseReason::Manual | PauseReason::Approval | PauseReason::Gate | PauseReason::Data => {
+                false
+            }
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum PauseReason {
     NoTraffic,
     /// A gate gave no decision.
     Gate,
+    /// It is to go back, and its release does not allow that for its data.
+    Data,
 }
 
 /// End of a rollout.

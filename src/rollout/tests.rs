@@ -115,6 +115,43 @@ fn what_is_worse_goes_back_from_every_place_paused_or_not() {
 }
 
 #[test]
+fn a_way_back_that_is_not_allowed_is_a_pause_in_which_it_is_judged_and_left_alone() {
+    for before in [&[][..], &[Command::Skip], &[Command::Skip, Command::Skip]] {
+        let mut run = Run::begun(plan(TWO_STEPS));
+        for command in before {
+            run.tell(Event::Command(*command)).unwrap();
+        }
+        let place = run.machine.place();
+        let worse = seen(Finding::Worse, true);
+        assert_eq!(run.machine.on(worse), Ok(Some(Action::Return)));
+        run.machine.on(Event::NotAllowed).unwrap();
+        let weight = run.weight;
+        run.seconds(100, Finding::Worse);
+        run.seconds(100, Finding::Fine);
+        assert_eq!(
+            (run.machine.pause(), run.machine.place(), run.weight),
+            (Some(PauseReason::Data), place, weight),
+            "{before:?}"
+        );
+        run.tell(Event::Command(Command::Rollback)).unwrap();
+        assert_eq!(run.machine.state(), State::RolledBack);
+    }
+}
+
+#[test]
+fn a_rollout_that_may_not_go_back_goes_on_by_hand_and_is_judged_again() {
+    let mut run = Run::begun(plan(TWO_STEPS));
+    run.machine.on(seen(Finding::Worse, true)).unwrap();
+    run.machine.on(Event::NotAllowed).unwrap();
+    run.tell(Event::Command(Command::Resume)).unwrap();
+    assert_eq!(run.machine.state(), State::Running);
+    assert_eq!(
+        run.machine.on(seen(Finding::Worse, true)),
+        Ok(Some(Action::Return))
+    );
+}
+
+#[test]
 fn a_release_without_requests_pauses_and_goes_on_when_they_come() {
     let mut run = Run::begun(plan(TWO_STEPS));
     for _ in 0..20 {

@@ -85,6 +85,11 @@ impl Machine {
         }
     }
 
+    /// The first weight.
+    pub fn first(&self) -> Target {
+        self.target_at(0)
+    }
+
     /// Weight that follows the present place; none after the last step, whose weight stays through the bake.
     pub fn next(&self) -> Option<Target> {
         match self.place()? {

@@ -146,7 +146,8 @@ impl Leave {
         }
     }
 
-    fn cause_on(&self, route: &RouteName) -> LeaveCause {
+    /// Cause for which releases leave a route.
+    pub fn cause_on(&self, route: &RouteName) -> LeaveCause {
         let own = self.by_route.as_ref().and_then(|by| by.get(route));
         own.copied().unwrap_or(self.cause)
     }

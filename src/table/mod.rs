@@ -32,6 +32,7 @@ mod validate_health;
 mod validate_retries;
 mod validate_route;
 mod validate_session;
+mod validate_way_back;
 mod work_board;
 mod worker_epochs;
 

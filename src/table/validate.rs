@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{validate_balance, validate_flag, validate_health, validate_route};
+use super::{validate_balance, validate_flag, validate_health, validate_route, validate_way_back};
 use crate::model::{
     ChangeSet, EndpointSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
@@ -100,6 +100,9 @@ fn release(
                     .hint("write `https://` in its endpoints"),
             );
         }
+    }
+    if let Some(rollback) = &spec.rollback {
+        validate_way_back::problems(&at("rollback"), rollback, problems);
     }
     validate_balance::problems(&at, spec, problems);
 }

@@ -24,6 +24,8 @@ use crate::support::{
     cli::{file, run_failing, run_ok},
 };
 
+mod approval;
+mod data;
 mod good;
 mod killed;
 mod kinds;
@@ -66,9 +68,10 @@ impl Bench {
         let origins = [Origin::replying("blue"), green];
         let folder = tempfile::tempdir().unwrap();
         let [blue, green] = origins.each_ref().map(Origin::url);
+        let schema = folder.path().join("schema");
         let text = format!(
             "history.path = \"history\"\nadmin.address = \"127.0.0.1:0\"\naccess_log.format = \"off\"\n\
-             workers = 1\n[plans.quick]\nbake = \"1s\"\nsteps = [{{ weight = 50, hold = \"1s\" }}, {{ weight = 100 }}]\n\
+             workers = 1\n[hooks.schema]\ncommand = [\"/bin/cat\", {schema:?}]\n[plans.quick]\nbake = \"1s\"\nsteps = [{{ weight = 50, hold = \"1s\" }}, {{ weight = 100 }}]\n\
              [[listeners]]\naddress = \"127.0.0.1:0\"\n\
              [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
              [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\

@@ -1,0 +1,34 @@
+//! The question whether a rollout may go back, while a hook is asked.
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+
+use super::data_check::DataAnswers;
+
+/// Answers about the way back of a rollout, and the question that is being asked.
+#[derive(Debug, Default)]
+pub(super) struct ReturnQuestion {
+    pub(super) answers: DataAnswers,
+    asked: Option<JoinHandle<DataAnswers>>,
+}
+
+impl ReturnQuestion {
+    /// Takes the answers, if they have come.
+    pub(super) fn take_answers(&mut self) {
+        let Some(asked) = self.asked.as_mut() else {
+            return;
+        };
+        if let Some(answers) = asked.now_or_never() {
+            self.asked = None;
+            // A task that was cancelled has none, and the hook is asked again.
+            self.answers = answers.unwrap_or_default();
+        }
+    }
+
+    /// Asks, unless that is done already.
+    pub(super) fn ask(&mut self, question: impl Future<Output = DataAnswers> + Send + 'static) {
+        if self.asked.is_none() {
+            self.asked = Some(tokio::spawn(question));
+        }
+    }
+}
