@@ -53,14 +53,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
         ControlError::PreconditionRequired { .. } => needs_revision(),
-        ControlError::Quarantined(entry) => {
-            conflict("quarantined", "the release is in quarantine")
-                .detail(text)
-                .hint(format!(
-                    "give it a new version, or lift it with `switchback quarantine lift {}`; `force` (`--force`) passes it once",
-                    entry.release
-                ))
-        }
+        ControlError::Quarantined(entry) => quarantined(text, &entry.release),
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is in use")
             .detail(text)
             .hint(
@@ -81,6 +74,14 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::WouldDrop { releases, .. } => would_drop(text, &releases),
         ControlError::UnknownRevision { oldest, .. } => unknown_revision(text, oldest),
     }
+}
+
+fn quarantined(text: String, release: &ReleaseName) -> ApiError {
+    conflict("quarantined", "the release is in quarantine")
+        .detail(text)
+        .hint(format!(
+            "give it a new version, or lift it with `switchback quarantine lift {release}`; `force` (`--force`) passes it once"
+        ))
 }
 
 fn key_missing(text: String) -> ApiError {

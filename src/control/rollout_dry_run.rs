@@ -134,5 +134,5 @@ fn of_first_step(first: &DryRun, record: &RolloutRecord) -> Option<ControlError>
         .filter(|crowded| is_of(&crowded.release))
         .cloned()
         .collect();
-    (!crowded.is_empty()).then(|| ControlError::NoRoom(crowded))
+    (!crowded.is_empty()).then_some(ControlError::NoRoom(crowded))
 }

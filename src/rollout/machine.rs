@@ -169,9 +169,10 @@ impl Machine {
     fn observed(&mut self, seen: Observed) -> Option<Action> {
         match self.phase {
             Phase::Returning(_) => return Some(Action::Return),
-            Phase::Planned | Phase::Ended(_) => return None,
+            Phase::Planned
+            | Phase::Ended(_)
             // Only a person goes back then.
-            Phase::Paused {
+            | Phase::Paused {
                 reason: PauseReason::Data,
                 ..
             } => return None,

@@ -50,7 +50,7 @@ fn post(served: &Served, path: &str, body: &Value) -> (u16, Value) {
     (response.status, body)
 }
 
-fn of(context: Value) -> Value {
+fn of(context: &Value) -> Value {
     json!({ "context": context })
 }
 
@@ -60,7 +60,7 @@ fn one_flag_is_evaluated_with_all_that_providers_ask_for() {
     let (status, found) = post(
         &served,
         "/planner",
-        &of(json!({ "targetingKey": "u", "plan": "pro" })),
+        &of(&json!({ "targetingKey": "u", "plan": "pro" })),
     );
     let expected = json!({ "key": "planner", "value": true, "reason": "TARGETING_MATCH", "variant": "on", "metadata": {} });
     assert_eq!((status, found), (200, expected));
@@ -72,7 +72,7 @@ fn one_flag_is_evaluated_with_all_that_providers_ask_for() {
     let (_, found) = post(
         &served,
         "/planner",
-        &of(json!({ "targetingKey": "user-7", "release": "green" })),
+        &of(&json!({ "targetingKey": "user-7", "release": "green" })),
     );
     assert_eq!(found["reason"], "SPLIT");
     // A float has its point in the text: one of the clients refuses `1`.
@@ -91,21 +91,21 @@ fn every_error_of_the_protocol_is_told_with_its_details() {
         ("/gone", json!({}), 404, "FLAG_NOT_FOUND"),
         (
             "/planner",
-            of(json!({ "release": "green" })),
+            of(&json!({ "release": "green" })),
             400,
             "TARGETING_KEY_MISSING",
         ),
-        ("/planner", of(json!([])), 400, "INVALID_CONTEXT"),
+        ("/planner", of(&json!([])), 400, "INVALID_CONTEXT"),
         (
             "/planner",
-            of(json!({ "targetingKey": 5 })),
+            of(&json!({ "targetingKey": 5 })),
             400,
             "INVALID_CONTEXT",
         ),
         ("/planner", json!([]), 400, "PARSE_ERROR"),
         (
             "/planner",
-            of(json!({ "x": "y".repeat(70_000) })),
+            of(&json!({ "x": "y".repeat(70_000) })),
             400,
             "INVALID_CONTEXT",
         ),
@@ -124,7 +124,7 @@ fn every_error_of_the_protocol_is_told_with_its_details() {
     }
     // An error of a bulk evaluation has no body.
     assert_eq!(post(&served, "", &json!([])), (400, Value::Null));
-    let (status, all) = post(&served, "", &of(json!({ "release": "green" })));
+    let (status, all) = post(&served, "", &of(&json!({ "release": "green" })));
     assert_eq!(
         (status, &all["flags"][0]["errorCode"]),
         (200, &json!("TARGETING_KEY_MISSING"))
@@ -140,7 +140,7 @@ fn every_error_of_the_protocol_is_told_with_its_details() {
 fn a_tag_holds_for_one_context_until_a_flag_changes_and_again_after_the_rollback() {
     let served = start("");
     let bulk = |user: &str, tag: &str| {
-        let body = of(json!({ "targetingKey": user })).to_string();
+        let body = of(&json!({ "targetingKey": user })).to_string();
         let fields = format!("If-None-Match: {tag}\r\n");
         ask(&served, "POST", "/ofrep/v1/evaluate/flags", &fields, &body)
     };
@@ -170,7 +170,7 @@ fn a_tag_holds_for_one_context_until_a_flag_changes_and_again_after_the_rollback
         "what was before is what it was"
     );
     let served = served.restart();
-    let body = of(json!({ "targetingKey": "a" })).to_string();
+    let body = of(&json!({ "targetingKey": "a" })).to_string();
     let after = ask(
         &served,
         "POST",

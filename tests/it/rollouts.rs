@@ -68,7 +68,7 @@ impl Bench {
         let origins = [Origin::replying("blue"), green];
         let folder = tempfile::tempdir().unwrap();
         let [blue, green] = origins.each_ref().map(Origin::url);
-        let schema = folder.path().join("schema");
+        let schema = folder.path().join("schema").display().to_string();
         let text = format!(
             "history.path = \"history\"\nadmin.address = \"127.0.0.1:0\"\naccess_log.format = \"off\"\n\
              workers = 1\n[hooks.schema]\ncommand = [\"/bin/cat\", {schema:?}]\n[plans.quick]\nbake = \"1s\"\nsteps = [{{ weight = 50, hold = \"1s\" }}, {{ weight = 100 }}]\n\
