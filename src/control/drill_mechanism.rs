@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Consent, ControlError, Controller, Expected,
-    data_check::NOT_ASKED,
+    data_answers::NOT_ASKED,
     drill_record::DrillRecord,
     proposal::Proposal,
     recompile::compile_again,

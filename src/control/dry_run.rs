@@ -4,7 +4,7 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     candidates::Candidates,
     capacity::crowded,
-    data_check::NOT_ASKED,
+    data_answers::NOT_ASKED,
     flag_rollback::{compile_flag, plan_flag_rollback},
     outlook::{Level, Planned},
     precondition::{Scope, check_base},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Consent, ControlError, Controller, Expected,
     candidates::Candidates,
-    data_check::DataAnswers,
+    data_answers::DataAnswers,
     merge::{Merged, merge},
     precondition::{Scope, check_base, idempotent_replay},
     proposal::Proposal,

@@ -10,7 +10,7 @@
 //! - changes: `publish`, `import` with `merge`, `rollback` with `rollback_to` and `route_rollback`; under them `batch`,
 //!   `proposal`, `leave`, `precondition`, `consent`, `idempotency`
 //! - dry runs: `dry_run`, `rollout_dry_run`; under them `outlook` with `outlook_words`, `unproven`, `seen_lately`, `throughput`
-//! - data guards: `data_check` above `data_guard`; for rollouts `return_check` with `return_question`
+//! - data guards: `data_check` above `data_answers` and `data_guard`; for rollouts `return_check` with `return_question`
 //! - after a swap: `swap`, `convergence`, `receipt`
 //! - health and room before a swap: `health_gate`, `readiness`, `candidates`, `capacity`
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
@@ -40,6 +40,7 @@ mod consent;
 mod controller;
 mod convergence;
 mod cuts;
+mod data_answers;
 mod data_check;
 mod data_guard;
 mod drain_deadline;

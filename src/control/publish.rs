@@ -10,7 +10,7 @@ use super::{
     candidates::Candidates,
     capacity::crowded_by,
     clock::now_ms,
-    data_check::DataAnswers,
+    data_answers::DataAnswers,
     precondition::{Scope, check_base, idempotent_replay, stale},
     proposal::{Proposal, check_drops_no_weight},
     removal::remaining_use,

@@ -5,7 +5,7 @@
 
 use super::{
     ControlError, Controller,
-    data_check::{DataAnswers, ask_checks},
+    data_answers::{DataAnswers, ask_checks},
     return_question::ReturnQuestion,
     rollout_record::RolloutRecord,
     rollout_registry::RunningRollout,

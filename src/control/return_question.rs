@@ -3,7 +3,7 @@
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
-use super::data_check::DataAnswers;
+use super::data_answers::DataAnswers;
 
 /// Answers about the way back of a rollout, and the question that is being asked.
 #[derive(Debug, Default)]

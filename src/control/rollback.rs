@@ -7,7 +7,7 @@ use super::{
     Consent, ControlError, Controller, EarlyReceipt, Expected,
     capacity::crowded_by,
     clock::now_ms,
-    data_check::DataAnswers,
+    data_answers::DataAnswers,
     precondition::{Scope, check_base, idempotent_replay},
     recompile::{compile_again, ensure_compiled},
     revision_index::RevisionIndex,

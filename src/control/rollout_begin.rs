@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     ControlError, Controller, RolloutError,
     clock::now,
-    data_check::NOT_ASKED,
+    data_answers::NOT_ASKED,
     rollout_record::Begin,
     rollout_track::{Track, Tracks},
 };

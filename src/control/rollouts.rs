@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     ControlError, Controller, RolloutError, StatusPart,
     clock::now_ms,
-    data_check::DataAnswers,
+    data_answers::DataAnswers,
     hook_loop::drop_owed,
     rollout_orders::{end_superseded, not_written},
     rollout_record::RolloutRecord,

@@ -30,7 +30,7 @@ pub struct Machine {
     /// Time of the place in which it was held and observed.
     pub(super) held: Duration,
     /// Time beyond the shortest one in which the evidence was waited for.
-    waited: Duration,
+    pub(super) waited: Duration,
     /// True if a gate is all that the place still waits for.
     #[serde(default)]
     pub(super) asks: bool,
@@ -274,7 +274,7 @@ impl Machine {
     }
 
     /// Goes on from a place.
-    fn leave(&mut self, place: Place, by: By) -> Option<Action> {
+    pub(super) fn leave(&mut self, place: Place, by: By) -> Option<Action> {
         if matches!(place, Place::Step(_)) && self.announced.is_none() {
             self.happened.add(HookEvent::AfterStep, None);
         }
@@ -295,7 +295,7 @@ impl Machine {
         }
     }
 
-    fn go(&mut self, target: Target, from: Option<Place>, by: By) -> Action {
+    pub(super) fn go(&mut self, target: Target, from: Option<Place>, by: By) -> Action {
         let event = match target {
             Target::Step(_) => HookEvent::BeforeStep,
             Target::Whole => HookEvent::BeforePromotion,
@@ -307,7 +307,7 @@ impl Machine {
         Action::Publish(target)
     }
 
-    fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: End) {
         self.happened.add(HookEvent::Finished, None);
         self.phase = Phase::Ended(end);
     }
@@ -331,78 +331,5 @@ impl Machine {
             step.hold.is_some() || step.until.is_some() || step.approval || step.gate.is_some()
         };
         step == self.plan.last() && !self.plan.step(step).is_some_and(holds)
-    }
-
-    /// Gives the release up; a rollback also takes one back that has succeeded.
-    fn take_back(&mut self, end: End) -> Result<Option<Action>, Refused> {
-        match (self.phase, end) {
-            (Phase::Planned, _) => {
-                self.end(End::Aborted);
-                Ok(None)
-            }
-            (Phase::Ended(End::Succeeded), End::RolledBack) => Ok(Some(self.go_back(end))),
-            (Phase::Ended(_), _) => Err(Refused::Ended),
-            (Phase::Returning(_), _) => Err(Refused::GoesBack),
-            _ => Ok(Some(self.go_back(end))),
-        }
-    }
-
-    fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
-        match (self.phase, command) {
-            (_, Command::Abort) => self.take_back(End::Aborted),
-            (_, Command::Rollback) => self.take_back(End::RolledBack),
-            (Phase::Ended(_), _) => Err(Refused::Ended),
-            (Phase::Returning(_), _) => Err(Refused::GoesBack),
-            (Phase::Planned | Phase::Moving { from: None, .. }, _) => Err(Refused::NotBegun),
-            (Phase::Moving { from, .. }, Command::Promote) => {
-                Ok(Some(self.go(Target::Whole, from, By::Operator)))
-            }
-            (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Promote) => {
-                Ok(Some(self.go(Target::Whole, Some(place), By::Operator)))
-            }
-            (
-                Phase::Holding(place)
-                | Phase::Moving {
-                    from: Some(place), ..
-                }
-                // This pause would end by itself.
-                | Phase::Paused {
-                    place,
-                    reason: PauseReason::NoTraffic,
-                },
-                Command::Pause,
-            ) => {
-                self.pause_for(place, PauseReason::Manual);
-                Ok(None)
-            }
-            (Phase::Paused { reason, .. }, Command::Pause) => Err(Refused::Paused(reason)),
-            (
-                Phase::Paused {
-                    reason: PauseReason::Approval,
-                    ..
-                },
-                Command::Resume,
-            ) => Err(Refused::NeedsApproval),
-            (Phase::Paused { place, .. }, Command::Resume) => {
-                self.waited = Duration::ZERO;
-                self.phase = Phase::Holding(place);
-                Ok(None)
-            }
-            (_, Command::Resume) => Err(Refused::NotPaused),
-            (
-                Phase::Paused {
-                    place,
-                    reason: PauseReason::Approval,
-                },
-                Command::Approve,
-            )
-            | (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Skip) => {
-                Ok(self.leave(place, By::Operator))
-            }
-            (_, Command::Approve) => Err(Refused::NoApproval),
-            (Phase::Moving { target, from, .. }, Command::Skip) => {
-                Ok(Some(self.go(target, from, By::Operator)))
-            }
-        }
     }
 }

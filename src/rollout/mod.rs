@@ -15,6 +15,7 @@ mod machine;
 mod observed;
 mod phase;
 mod place;
+mod steering;
 mod view;
 mod way_back;
 
