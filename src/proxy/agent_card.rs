@@ -122,7 +122,7 @@ async fn pass_on<R: Responder, A: UpstreamResponse>(
     if let Err(error) = responder.send(BodyFrame::more(start)).await {
         return RelayEnd::Client(error);
     }
-    let moved = (&context.bytes_out, None);
+    let moved = (context, None);
     let exposed = || committed.exposed();
     let mut response = LearningSource::new(response, committed, None);
     let turns = &context.worker.turns;

@@ -28,15 +28,6 @@ impl RequestContext {
         cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
     }
 
-    /// Notes the time of the first bytes of an event stream. Its head is often sent at once, and says nothing about when
-    /// an answer begins.
-    #[inline]
-    pub(super) fn note_event(&self, data: &[u8]) {
-        if self.first_byte.get().is_none() && !data.is_empty() {
-            self.first_byte.set(Some(self.worker.timers.now()));
-        }
-    }
-
     /// Notes a bad request with its session, for the rollout that looks at its release.
     #[cold]
     #[inline(never)]

@@ -223,7 +223,7 @@ fn download<R: Responder, A: UpstreamResponse>(
         }
         let turns = &context.worker.turns;
         let is_events = matches!(head, Head::Final { is_events: true });
-        let moved = (&context.bytes_out, is_events.then_some((events, context)));
+        let moved = (context, is_events.then_some(events));
         let exposed = || committed.exposed();
         let stream = context.session_stream.as_deref();
         let forms = learning(committed);

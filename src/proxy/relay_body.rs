@@ -29,6 +29,30 @@ pub(super) async fn yield_once(yielding: &Cell<bool>) {
     .await;
 }
 
+/// Account of a body that is relayed: one reference, so that a request stays small.
+pub(super) trait BodyAccount {
+    /// Counts bytes that have come.
+    fn add(&self, bytes: u64);
+
+    /// Notes data of a stream of events: when the first of them came. Its head is often sent at once, and says nothing
+    /// about when an answer begins.
+    fn note_event(&self, data: &[u8]);
+}
+
+impl BodyAccount for RequestContext {
+    #[inline]
+    fn add(&self, bytes: u64) {
+        self.bytes_out.set(self.bytes_out.get() + bytes);
+    }
+
+    #[inline]
+    fn note_event(&self, data: &[u8]) {
+        if self.first_byte.get().is_none() && !data.is_empty() {
+            self.first_byte.set(Some(self.worker.timers.now()));
+        }
+    }
+}
+
 /// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
 /// `events` follows the boundaries of server-sent events, and when the first one comes.
 /// A trailer field with the name that `exposed` returns is dropped.
@@ -40,7 +64,7 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     exposed: impl Fn() -> Option<&'e str>,
-    (moved, events): (&Cell<u64>, Option<(&EventBoundary, &RequestContext)>),
+    (account, events): (&impl BodyAccount, Option<&EventBoundary>),
     queue: &FairQueue,
 ) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
     async move {
@@ -60,9 +84,9 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
                 trailers.exposed = exposed();
             }
             let (last, length) = (frame.last, frame.data.len());
-            moved.set(moved.get() + length as u64);
-            let end = events.map(|(events, context)| {
-                context.note_event(frame.data);
+            account.add(length as u64);
+            let end = events.map(|events| {
+                account.note_event(frame.data);
                 (events, events.begin(frame.data))
             });
             sink.send(frame).await.map_err(RelayError::Sink)?;
@@ -87,6 +111,14 @@ mod tests {
 
     use super::*;
     use crate::proxy::io::BodyFrame;
+
+    impl BodyAccount for Cell<u64> {
+        fn add(&self, bytes: u64) {
+            self.set(self.get() + bytes);
+        }
+
+        fn note_event(&self, _data: &[u8]) {}
+    }
 
     /// A body whose next frame is always ready, and a sink that always accepts it.
     struct Endless([u8; 16 * 1024]);

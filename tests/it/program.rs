@@ -1,9 +1,9 @@
 //! The program as a process: its start, the configurations that it refuses, and its end.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -221,43 +221,92 @@ fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
         path("history"),
         path("access.log")
     );
-    let config = path("switchback.toml");
-    std::fs::File::create(&config)
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let mut child = program(&["serve", "--config", config.to_str().unwrap()])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut until = |part: &str| {
-        let mut line = String::new();
-        while !line.contains(part) {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{part} did not come");
-        }
-        line
-    };
-    let listening = until("kind=\"proxy\"");
-    let address = listening.split_once("address=").unwrap().1;
-    let address = address.split_whitespace().next().unwrap().parse().unwrap();
-    until("ready");
+    let mut serving = Serving::start(folder.path(), &text);
+    let address = serving.address("proxy");
+    serving.until("ready");
     std::fs::rename(path("access.log"), path("access.log.1")).unwrap();
-    signal::send(child.id(), Signal::HUP);
-    until("access log reopened");
+    signal::send(serving.child.id(), Signal::HUP);
+    serving.until("access log reopened");
     Client::connect(address).get("/after");
-    signal::send(child.id(), Signal::TERM);
-    child.wait().unwrap();
+    serving.end();
     let read = |name| std::fs::read_to_string(path(name)).unwrap();
     assert!(read("access.log").contains("/after"));
     assert_eq!(read("access.log.1"), "");
 }
 
+#[test]
+fn a_file_beside_the_history_that_cannot_be_read_is_in_the_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("history");
+    let text = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = {history:?}\n",
+    );
+    for damaged in 0..2 {
+        let mut serving = Serving::start(folder.path(), &text);
+        let admin = serving.address("admin");
+        serving.until("ready");
+        let page = Client::connect(admin).get("/metrics").body;
+        let page = String::from_utf8(page).unwrap();
+        let line = format!("\nswitchback_history_damaged_files {damaged}\n");
+        assert!(page.contains(&line), "{page}");
+        serving.end();
+        crate::support::write(&history.join("quarantine.json"), "{");
+    }
+}
+
+/// A program that serves, with its log. It is killed if the test does not end it.
+struct Serving {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Serving {
+    fn start(folder: &Path, text: &str) -> Self {
+        let config = folder.join("switchback.toml");
+        crate::support::write(&config, text);
+        let mut child = program(&["serve", "--config", config.to_str().unwrap()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    /// The next line of its log with this part.
+    fn until(&mut self, part: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "{part} did not come");
+        }
+        line
+    }
+
+    /// The address of its next listener of this kind.
+    fn address(&mut self, kind: &str) -> SocketAddr {
+        let listening = self.until(&format!("kind=\"{kind}\""));
+        let address = listening.split_once("address=").unwrap().1;
+        address.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn end(&mut self) {
+        signal::send(self.child.id(), Signal::TERM);
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It has ended already, or the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn serve(folder: &Path, text: &str) -> Output {
     let path = folder.join("switchback.toml");
-    let mut file = std::fs::File::create(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    crate::support::write(&path, text);
     program(&["serve", "--config", path.to_str().unwrap()])
         .output()
         .unwrap()
