@@ -113,7 +113,7 @@ fn the_reference_names_every_key() {
         "admin.tokens.env",
         "hooks.checks.secrets.env",
         "prometheus.token.env",
-        "releases.blue.rollback.check",
+        "releases.rollback.check",
         "sessions.keys.env",
         "ofrep.tokens.env",
     ];

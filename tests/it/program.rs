@@ -245,8 +245,9 @@ fn a_file_beside_the_history_that_cannot_be_read_is_in_the_metrics() {
         let mut serving = Serving::start(folder.path(), &text);
         let admin = serving.address("admin");
         serving.until("ready");
-        let page = Client::connect(admin).get("/metrics").body;
-        let page = String::from_utf8(page).unwrap();
+        let mut client = Client::connect(admin);
+        client.send(format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\n\r\n"));
+        let page = String::from_utf8(client.response().body).unwrap();
         let line = format!("\nswitchback_history_damaged_files {damaged}\n");
         assert!(page.contains(&line), "{page}");
         serving.end();
