@@ -3,13 +3,14 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
     kpis::{get, requests, served},
-    support::{Client, Served},
+    support::{Client, Served, wait_until},
 };
 
 /// A client that reads events.
@@ -31,7 +32,9 @@ impl Reader {
 
     /// The next block that is no heartbeat.
     fn block(&mut self) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(60);
         loop {
+            assert!(Instant::now() < end, "nothing comes but heartbeats");
             let chunk = self.0.chunk();
             let lines: Vec<_> = chunk.lines().map(ToOwned::to_owned).collect();
             let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
@@ -120,6 +123,10 @@ fn after_a_restart_a_client_is_told_that_events_are_missing() {
 #[test]
 fn a_release_that_gets_nothing_any_more_has_drained() {
     let (served, _origins) = served();
+    // What has drained before the first look is no event.
+    wait_until("some looks are over", || {
+        get(&served, "/v1/kpis")["window_seconds"].as_u64() >= Some(3)
+    });
     requests(&served, 4);
     let mut reader = Reader::open(&served, "", "");
     switch(&served, "blue");
