@@ -29,6 +29,8 @@ use crate::{
 
 /// Path of these endpoints.
 const PATH: &str = "/v1/session";
+/// Longest token, in characters.
+const LONGEST_TOKEN: usize = 4096;
 
 /// The caller, by token or cookie.
 #[utoipa::path(get, path = "/v1/session", tag = "observe", security(()),
@@ -57,6 +59,10 @@ pub(super) async fn log_in(
     headers: HeaderMap,
     Body(request): Body<LoginRequest>,
 ) -> Result<Response, ApiError> {
+    if request.token.chars().count() > LONGEST_TOKEN {
+        let message = format!("`token` has at most {LONGEST_TOKEN} characters");
+        return Err(ApiError::invalid(message));
+    }
     if !authenticator.asks() {
         return Ok(json(&session(&authenticator, Some(&Caller::local()), None)));
     }
