@@ -305,11 +305,14 @@ pub(super) fn is_of_drill(record: &RevisionRecord) -> bool {
     author.actor == Actor::System && author.name.starts_with("drill ")
 }
 
-/// Routes on which a change ends a trial.
+/// Routes on which a change ends a trial. A rollout sets a route as a whole only on its way back.
 fn aborted_routes(record: &RevisionRecord) -> Vec<&RouteName> {
+    let author = &record.author;
+    let is_of_rollout = author.actor == Actor::System && author.name.starts_with("rollout ");
     let parts = record.change.iter().flat_map(Change::parts);
     let aborted = parts.filter_map(|part| match part {
         Change::Abort { route } => Some(route),
+        Change::PutRoute { route } if is_of_rollout => Some(&route.name),
         _ => None,
     });
     aborted.collect()
@@ -318,4 +321,41 @@ fn aborted_routes(record: &RevisionRecord) -> Vec<&RouteName> {
 /// True if a way back is about a route: each that a rollback moves, and those of an abort.
 fn is_about(moved: &MovedRoute, aborted: &[&RouteName]) -> bool {
     aborted.is_empty() || aborted.contains(&&moved.route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Author, Cause, Digest};
+
+    fn put_route_by(name: &str) -> RevisionRecord {
+        let route =
+            serde_json::json!({ "name": "chat", "path_prefix": "/", "split": { "blue": 1 } });
+        RevisionRecord {
+            revision: Revision(2),
+            parent: Revision(1),
+            undo_to: None,
+            published_at_ms: 0,
+            author: Author {
+                actor: Actor::System,
+                name: name.to_owned(),
+                message: None,
+                idempotency_key: None,
+                group: None,
+            },
+            cause: Cause::Publish,
+            digest: Digest::of(&1),
+            change: Some(Change::PutRoute {
+                route: serde_json::from_value(route).unwrap(),
+            }),
+            request: None,
+            cut: false,
+        }
+    }
+
+    #[test]
+    fn a_route_that_a_rollout_sets_as_a_whole_is_a_way_back() {
+        assert!(is_way_back(&put_route_by("rollout 1a")));
+        assert!(!is_way_back(&put_route_by("switchback")));
+    }
 }
