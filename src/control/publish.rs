@@ -105,11 +105,35 @@ impl Controller {
             expected,
             consent: consent.into(),
         };
+        self.make(request, DataAnswers::default()).await
+    }
+
+    /// Makes a change about which hooks have answered already.
+    pub(super) async fn apply_answered(
+        &self,
+        change: Change,
+        by: Author,
+        expected: Expected,
+        (consent, answers): (Consent, DataAnswers),
+    ) -> Result<Receipt, ControlError> {
+        let request = Request {
+            change,
+            by,
+            expected,
+            consent,
+        };
+        Ok(self.make(request, answers).await?.into_receipt())
+    }
+
+    async fn make(
+        &self,
+        request: Request,
+        mut answers: DataAnswers,
+    ) -> Result<EarlyReceipt<'_>, ControlError> {
         if let Some(receipt) = self.receipt_without_queue(&request)? {
             return Ok(receipt.into());
         }
         let mut candidates = None;
-        let mut answers = DataAnswers::default();
         let swap = loop {
             let attempt = self.attempt(&request, candidates.as_ref(), &answers);
             match attempt.await? {

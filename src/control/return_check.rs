@@ -18,18 +18,49 @@ use crate::{
 };
 
 impl Controller {
-    /// True if the way back may be gone; false while a hook is asked.
-    pub(super) fn may_return(&self, run: &mut RunningRollout) -> Result<bool, ControlError> {
+    /// The answers by which the way back may be gone; none while a hook is asked.
+    pub(super) fn may_return(
+        &self,
+        run: &mut RunningRollout,
+    ) -> Result<Option<DataAnswers>, ControlError> {
         if run.record.is_return_forced {
-            return Ok(true);
+            return Ok(Some(DataAnswers::default()));
         }
+        let guards = self.return_guards(&run.record);
+        self.answered(run, guards)
+    }
+
+    /// The answers by which an order forward may be carried out, which leaves a release for an earlier one perhaps; none
+    /// while a hook is asked.
+    pub(super) fn may_publish(
+        &self,
+        run: &mut RunningRollout,
+        change: &Change,
+    ) -> Result<Option<DataAnswers>, ControlError> {
+        let live = self.table.load();
+        let applied = change.apply_to(&live.state()).ok();
+        // What cannot be applied is refused when it is, with its reason.
+        let Some(applied) = applied.filter(|_| !run.record.is_forced) else {
+            return Ok(Some(DataAnswers::default()));
+        };
+        let guards = self.crossed(&live, &applied.state.spec);
+        self.answered(run, guards)
+    }
+
+    /// The answers about guards, each for one attempt: what was allowed may not be any more. Hooks are asked beside the
+    /// loop and without its lock, so that one that hangs holds nothing.
+    fn answered(
+        &self,
+        run: &mut RunningRollout,
+        guards: Vec<DataGuard>,
+    ) -> Result<Option<DataAnswers>, ControlError> {
         run.data.take_answers();
-        let open = run.data.answers.apply(self.return_guards(&run.record))?;
+        let open = run.data.answers.apply(guards)?;
         if open.is_empty() {
-            return Ok(true);
+            return Ok(Some(std::mem::take(&mut run.data.answers)));
         }
         run.data.ask(ask_checks(self.hooks.set(), open));
-        Ok(false)
+        Ok(None)
     }
 
     /// Checks whether an operator may take a rollout back, and asks the hooks that have to be asked.

@@ -12,6 +12,15 @@ pub(super) struct ReturnQuestion {
     asked: Option<JoinHandle<DataAnswers>>,
 }
 
+/// A question that is dropped is asked no more.
+impl Drop for ReturnQuestion {
+    fn drop(&mut self) {
+        if let Some(asked) = &self.asked {
+            asked.abort();
+        }
+    }
+}
+
 impl ReturnQuestion {
     /// Takes the answers, if they have come.
     pub(super) fn take_answers(&mut self) {

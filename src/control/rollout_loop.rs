@@ -1,9 +1,9 @@
 //! The loop that looks at each rollout once a second: it reads the evidence, tells the machine, and carries out its orders.
 
-use std::time::Duration;
+use std::{collections::HashSet, pin::pin, time::Duration};
 
-use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Controller, metrics,
@@ -23,11 +23,16 @@ use crate::{
 
 /// Interval at which each rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time in which looks end, but for those that carry out an order that is held up.
+const MOST_OF_A_LOOK: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// Looks at every running rollout once a second, for as long as it is polled. With none it waits without a timer.
     pub(super) async fn run_rollouts(&self) {
         let mut next = Instant::now();
+        // One that takes long holds none of the others.
+        let mut looks = FuturesUnordered::new();
+        let mut busy = HashSet::new();
         loop {
             metrics::set_rollouts(
                 self.rollouts
@@ -35,16 +40,33 @@ impl Controller {
                     .iter()
                     .map(|entry| entry.record().machine.state()),
             );
-            if self.rollouts.running().is_empty() {
+            if self.rollouts.running().is_empty() && busy.is_empty() {
                 self.rollouts.begun.notified().await;
             }
             next = (next + LOOK).max(Instant::now());
-            sleep_until(next).await;
-            let running = self.rollouts.running();
-            join_all(running.iter().map(|entry| self.look_at(entry))).await;
-            if !running.is_empty() {
-                self.rollouts.save(self.settings.durable_within).await;
+            let mut pause = pin!(sleep_until(next));
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    Some(id) = looks.next() => drop(busy.remove(&id)),
+                }
             }
+            for entry in self.rollouts.running() {
+                let id = entry.record().id.clone();
+                if busy.insert(id.clone()) {
+                    looks.push(async move {
+                        self.look_at(&entry).await;
+                        id
+                    });
+                }
+            }
+            let ends = async {
+                while let Some(id) = looks.next().await {
+                    busy.remove(&id);
+                }
+            };
+            let _some_take_longer = timeout(MOST_OF_A_LOOK, ends).await;
+            self.rollouts.save(self.settings.durable_within).await;
         }
     }
 

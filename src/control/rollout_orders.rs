@@ -4,9 +4,11 @@ use super::{
     Consent, ControlError, Controller, Expected,
     capacity::crowded,
     clock::now,
+    data_answers::DataAnswers,
     gate_question::GateAsking,
     metrics,
     return_check::pause_for_data,
+    return_question::ReturnQuestion,
     rollout_cells::Cells,
     rollout_evidence::EvidenceReader,
     rollout_limits::Limits,
@@ -43,21 +45,11 @@ impl Controller {
         }
         // The order is on the disk before it is carried out forward; back, nothing is waited for.
         entry.show(&run.record);
-        let result = match action {
-            Action::Publish(target) => self.publish_target(run, target, live).await,
-            Action::Return => match self.may_return(run) {
-                Ok(true) => self.go_back(run).await,
-                Ok(false) => {
-                    let what = "the answer of a check to the way back".to_owned();
-                    run.record.waiting_for = Some(what);
-                    entry.show(&run.record);
-                    return Ok(());
-                }
-                Err(error) => {
-                    pause_for_data(run, &error);
-                    Err(error)
-                }
-            },
+        let Some(result) = self.try_order(run, action, live).await else {
+            let what = "the answer of a check to the way back".to_owned();
+            run.record.waiting_for = Some(what);
+            entry.show(&run.record);
+            return Ok(());
         };
         if result.is_ok() && run.record.machine.state() == State::RolledBack {
             self.quarantine_rolled_back(&run.record).await;
@@ -70,11 +62,43 @@ impl Controller {
         result
     }
 
+    /// Carries out an order; none while a check is asked about it.
+    async fn try_order(
+        &self,
+        run: &mut RunningRollout,
+        action: Action,
+        live: Revision,
+    ) -> Option<Result<(), ControlError>> {
+        match action {
+            Action::Publish(target) => {
+                let (change, _) = change_to(&run.record, target);
+                match self.may_publish(run, &change) {
+                    Ok(answers) => Some(self.publish_target(run, target, (live, answers?)).await),
+                    Err(error) => {
+                        // The next attempt asks anew.
+                        run.data = ReturnQuestion::default();
+                        Some(Err(error))
+                    }
+                }
+            }
+            Action::Return => match self.may_return(run) {
+                Ok(answers) => {
+                    answers?;
+                    Some(self.go_back(run).await)
+                }
+                Err(error) => {
+                    pause_for_data(run, &error);
+                    Some(Err(error))
+                }
+            },
+        }
+    }
+
     async fn publish_target(
         &self,
         run: &mut RunningRollout,
         target: Target,
-        live: Revision,
+        (live, answers): (Revision, DataAnswers),
     ) -> Result<(), ControlError> {
         self.check_quarantine(&run.record)?;
         self.save_rollouts().await?;
@@ -87,7 +111,7 @@ impl Controller {
             data: run.record.is_forced,
             ..Consent::default()
         };
-        let made = self.apply(change, author, expected, consent);
+        let made = self.apply_answered(change, author, expected, (consent, answers));
         let receipt = made.await?;
         let _never_refused = run.record.machine.on(Event::Published);
         run.record.note(

@@ -28,6 +28,18 @@ impl FlagValue {
         }
     }
 
+    /// Number of objects and arrays in each other, this one included.
+    pub fn depth(&self) -> usize {
+        fn depth(value: &Value) -> usize {
+            match value {
+                Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+                Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+            }
+        }
+        depth(&self.0)
+    }
+
     /// True if a `null` is in it somewhere, which TOML cannot express.
     pub fn has_null(&self) -> bool {
         fn has_null(value: &Value) -> bool {

@@ -20,6 +20,8 @@ const MOST_CONDITIONS: usize = 20;
 const LONGEST_DESCRIPTION: usize = 1_024;
 /// Longest owner in bytes.
 const LONGEST_OWNER: usize = 128;
+/// Most objects in each other in a value: a record of the history holds it deeper, and must be readable.
+const DEEPEST_VALUE: usize = 16;
 /// Largest flag as JSON, in bytes.
 const LARGEST_FLAG: usize = 64 << 10;
 
@@ -95,6 +97,12 @@ fn variants(flag: &FlagSpec, at: &impl Fn(&str) -> String, problems: &mut Vec<Pr
                 Some(kind) => format!("write `type = \"{}\"`, or another value", kind.as_str()),
                 None => "a value is a boolean, a string, a number or an object".to_owned(),
             }));
+        } else if value.depth() > DEEPEST_VALUE {
+            let message = format!(
+                "{} objects in each other; the maximum is {DEEPEST_VALUE}",
+                value.depth()
+            );
+            problems.push(Problem::new(path, message).hint("make it flatter"));
         } else if value.has_null() {
             let problem = Problem::new(path, "there is a `null` in it, which a file cannot hold");
             problems.push(problem.hint("leave the key out"));
