@@ -219,8 +219,11 @@ def counts_are_the_requests_of_each_release(world):
 
 
 def distributions_have_a_value_for_each_request(world):
-    values = world.datadog.values("switchback.request_duration_seconds")
-    same(len(values), REQUESTS + 20)
+    total, name = REQUESTS + 20, "switchback.request_duration_seconds"
+    # The datagrams of a flush come one after the other.
+    wait_until("all values", lambda: len(world.datadog.values(name)) >= total)
+    values = world.datadog.values(name)
+    same(len(values), total)
     exact = sum(world.datadog.values("switchback.request_duration_seconds.sum"))
     # Within the widths of their buckets, of which none here is wider than its lower bound times 2.5.
     assert exact / 2.5 <= sum(values) <= 2.5 * exact + 0.001 * len(values), (exact, sum(values))
