@@ -167,7 +167,7 @@ fn unmade(error: RolloutError, admin: &AdminState) -> ApiError {
         RolloutError::NoStable(_) => conflict("name another release".to_owned()),
         RolloutError::Refused(refused) => conflict(refused.hint().to_owned()),
         RolloutError::Changed(_) => conflict(
-            "it is left as it is; `switchback rollback` goes back, and a new rollout can be started".to_owned(),
+            "it is left as it is; `switchback abort ROUTE` gives a route to its stable release, and a new rollout can be started".to_owned(),
         ),
         RolloutError::NotSaved => {
             let title = "the state of the rollout could not be written";

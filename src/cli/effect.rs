@@ -97,8 +97,9 @@ fn table(routes: &[RouteEffect]) -> String {
 fn bounded(route: &RouteEffect, time: &str, period: &EffectPeriod) -> String {
     period.bounded_by.map_or_else(String::new, |revision| {
         format!(
-            "{}: the time {time} ends at revision {revision}\n",
-            route.route
+            "{}: the time {time} {} at revision {revision}\n",
+            route.route,
+            if time == "before" { "begins" } else { "ends" }
         )
     })
 }

@@ -190,7 +190,7 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
         "release-wanted" => "`--force` removes it anyway, unless a split gives it a weight",
         "not-ready" => {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
-             rollback or an abort; `--force` skips the check"
+             rollback, an abort or a rollout; `--force` skips the check"
         }
         "unauthorized" => "give the token with `--token-file FILE` or `SWITCHBACK_TOKEN`",
         "no-file" => {

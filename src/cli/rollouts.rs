@@ -76,7 +76,7 @@ pub(super) struct StartArgs {
     /// A file with a plan in JSON; `-` for the standard input
     #[arg(long, value_name = "FILE")]
     plan_file: Option<PathBuf>,
-    /// Start although the release is in quarantine
+    /// Start although the release is in quarantine, or has no room
     #[arg(long)]
     force: bool,
     /// Reason, for the history

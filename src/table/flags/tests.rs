@@ -135,6 +135,24 @@ fn numbers_of_a_flag_have_a_point_if_one_of_them_has() {
 }
 
 #[test]
+fn a_value_is_at_most_sixteen_objects_deep() {
+    let nested =
+        |depth: usize| (1..depth).fold(json!({ "a": [] }), |inner, _| json!({ "a": inner }));
+    let flags = |depth: usize| {
+        let value = nested(depth - 1);
+        json!({ "a": { "type": "object", "variants": { "x": value }, "default": "x" } })
+    };
+    let compiled =
+        |flags: &Value| compile(state(flags), &ChangeSet::default(), None, &Fleet::new(1));
+    assert!(compiled(&flags(16)).is_ok());
+    let text = problems(&flags(17)).remove(0);
+    assert!(
+        text.starts_with("flags.a.variants.x: 17 objects in each other; the maximum is 16"),
+        "{text}"
+    );
+}
+
+#[test]
 fn all_problems_of_flags_are_told_at_once_with_a_place_and_a_hint() {
     let found = problems(&json!({
         "a": { "type": "boolean", "variants": { "on": "yes", "off": null }, "default": "of", "rules": [

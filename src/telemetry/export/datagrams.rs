@@ -141,7 +141,7 @@ impl Datagrams {
     ) -> io::Result<()> {
         if self.socket.is_some() {
             match self.try_send(payload, deadline).await {
-                Err(error) if is_gone(&error) => self.note_lost(delivery),
+                Err(error) if is_gone(&error) => self.note_lost(delivery, error),
                 result => return result,
             }
             self.socket = None;
@@ -160,8 +160,9 @@ impl Datagrams {
     }
 
     /// Over UDP a refusal says that the payload before it was lost.
-    fn note_lost(&mut self, delivery: &mut Delivery) {
+    fn note_lost(&mut self, delivery: &mut Delivery, error: io::Error) {
         if matches!(self.target, DatagramTarget::Udp(_)) {
+            delivery.error = Some(error);
             let lost = std::mem::take(&mut self.last_lines);
             delivery.dropped += lost;
             delivery.sent = delivery.sent.saturating_sub(lost);
