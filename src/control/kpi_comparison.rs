@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn only_the_time_in_which_both_had_requests_is_compared() {
         // Stable failed before the canary began: that is not to the canary's credit.
-        let stable = series(&[(0, 500, 900, 10), (30, 200, 50, 10), (59, 200, 50, 10)]);
+        let stable = series(&[(0, 500, 900, 10), (30, 200, 100, 10), (59, 200, 50, 10)]);
         let canary = series(&[(30, 200, 90, 900), (40, 500, 10, 900)]);
         let found = compared(&canary, &stable);
         assert_eq!(found.seconds, 11);
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(found.first_byte_p95_seconds, None);
         assert_eq!(
             found.words,
-            "green fails 10.0 % (10 of 100), blue 0.0 % (0 of 50): 1.6 to 17.4 percentage points more; p95 975 ms against 10 ms: slower"
+            "green fails 10.0 % (10 of 100), blue 0.0 % (0 of 100): 4.2 to 17.4 percentage points more; p95 975 ms against 10 ms: slower"
         );
     }
 

@@ -90,6 +90,7 @@ mod outlook_words;
 mod precondition;
 mod proposal;
 mod publish;
+mod publish_request;
 mod quarantine;
 mod queries;
 mod readiness;

@@ -11,8 +11,9 @@ use super::{
     capacity::crowded_by,
     clock::now_ms,
     data_answers::DataAnswers,
-    precondition::{Scope, check_base, idempotent_replay, stale},
+    precondition::{Scope, check_base, stale},
     proposal::{Proposal, check_drops_no_weight},
+    publish_request::Request,
     removal::remaining_use,
     resolve::{ResolvedNames, await_addresses, set_rosters},
     revision_log::may_return,
@@ -27,14 +28,6 @@ use crate::{
 
 /// Timeout for a publish in the queue. Each of those before it is bounded in time.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A request for a change.
-struct Request {
-    change: Change,
-    by: Author,
-    expected: Expected,
-    consent: Consent,
-}
 
 /// The result of one attempt at the head of the queue.
 enum Attempt<'a> {
@@ -163,19 +156,6 @@ impl Controller {
         let live = self.table.load();
         let checked = self.check(&live, &request.change, request.expected, request.consent);
         Ok(matches!(checked, Ok(None)).then(|| self.unchanged(&live, request)))
-    }
-
-    fn replay(&self, request: &Request) -> Result<Option<Receipt>, ControlError> {
-        let is_same = |kept: &StoredRevision| kept.record.change.as_ref() == Some(&request.change);
-        let kept = idempotent_replay(&self.log, &request.by, is_same)?;
-        Ok(kept.map(|kept| self.receipts().of_replay(&kept)))
-    }
-
-    fn unchanged(&self, live: &RoutingTable, request: &Request) -> Receipt {
-        match &request.change {
-            Change::Abort { .. } => self.receipts().of_no_trial(live, &request.by),
-            _ => self.receipts().of_no_change(live, &request.by),
-        }
     }
 
     async fn attempt(

@@ -1,0 +1,34 @@
+//! A request for a change, and its receipt where there is nothing to make.
+
+use super::{Consent, ControlError, Controller, Expected, precondition::idempotent_replay};
+use crate::{
+    api::Receipt,
+    history::StoredRevision,
+    model::{Author, Change},
+    table::RoutingTable,
+};
+
+/// A request for a change.
+pub(super) struct Request {
+    pub(super) change: Change,
+    pub(super) by: Author,
+    pub(super) expected: Expected,
+    pub(super) consent: Consent,
+}
+
+impl Controller {
+    /// The receipt of a request that was carried out before.
+    pub(super) fn replay(&self, request: &Request) -> Result<Option<Receipt>, ControlError> {
+        let is_same = |kept: &StoredRevision| kept.record.change.as_ref() == Some(&request.change);
+        let kept = idempotent_replay(&self.log, &request.by, is_same)?;
+        Ok(kept.map(|kept| self.receipts().of_replay(&kept)))
+    }
+
+    /// The receipt of a change that changes nothing.
+    pub(super) fn unchanged(&self, live: &RoutingTable, request: &Request) -> Receipt {
+        match &request.change {
+            Change::Abort { .. } => self.receipts().of_no_trial(live, &request.by),
+            _ => self.receipts().of_no_change(live, &request.by),
+        }
+    }
+}
