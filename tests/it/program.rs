@@ -251,7 +251,7 @@ fn a_file_beside_the_history_that_cannot_be_read_is_in_the_metrics() {
         let line = format!("\nswitchback_history_damaged_files {damaged}\n");
         assert!(page.contains(&line), "{page}");
         serving.end();
-        crate::support::write(&history.join("quarantine.json"), "{");
+        crate::support::write(history.join("quarantine.json"), "{");
     }
 }
 
