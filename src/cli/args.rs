@@ -16,11 +16,11 @@ use super::{
     flags::{FLAG_HELP, FlagVerb},
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
-    part::Part,
     plan::PlanVerb,
     quarantine::{QUARANTINE_HELP, QuarantineVerb},
     resources::{ReleaseVerb, RouteVerb},
     rollouts::RolloutVerb,
+    split_args::SplitArgs,
     table::Import,
 };
 use crate::{
@@ -299,17 +299,8 @@ pub(super) enum ChangeVerb {
         after_help = "The numbers are percents, with up to four decimals. Releases that are not named share the rest as before; a named one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
     )]
     Split {
-        /// The route
-        route: RouteName,
-        /// A release and its percent, such as green=5
-        #[arg(required = true, value_name = "RELEASE=PERCENT")]
-        parts: Vec<Part>,
-        /// The numbers are weights, and only those that are named change
-        #[arg(long)]
-        patch: bool,
-        /// The numbers are weights, and they replace the whole split
-        #[arg(long, conflicts_with = "patch")]
-        replace: bool,
+        #[command(flatten)]
+        split: SplitArgs,
         /// With --replace: leave out a release that gets requests now
         #[arg(long, requires = "replace")]
         drop: bool,

@@ -37,6 +37,7 @@ mod resources;
 mod rollouts;
 mod runtime;
 mod serve;
+mod split_args;
 mod status;
 mod status_notices;
 mod table;
@@ -53,7 +54,7 @@ use clap_complete::Shell;
 use self::{
     access::AccessArgs,
     args::{ChangeVerb, Cli, LocalCommand, RemoteCommand, Verb},
-    change::{RollbackArgs, SplitBy},
+    change::RollbackArgs,
     client::Client,
     drain::DrainArgs,
     exit::{Exit, Failure},
@@ -208,16 +209,13 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
             }
         }
         ChangeVerb::Split {
-            route,
-            parts,
-            patch,
-            replace,
+            split,
             drop,
             health,
             change,
         } => {
-            let by = split_by(patch, replace, drop);
-            change::split(client, &route, &parts, by, &health, change).await
+            let (route, by) = (&split.route, split.by(drop));
+            change::split(client, route, &split.parts, by, &health, change).await
         }
         ChangeVerb::Switch {
             route,
@@ -225,14 +223,6 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
             health,
             change,
         } => change::switch(client, &route, to, &health, change).await,
-    }
-}
-
-fn split_by(patch: bool, replace: bool, drop: bool) -> SplitBy {
-    match (patch, replace) {
-        (true, _) => SplitBy::Patch,
-        (_, true) => SplitBy::Replace { drop },
-        _ => SplitBy::Percent,
     }
 }
 

@@ -7,14 +7,14 @@ use std::{fmt::Write as _, path::PathBuf};
 use clap::Subcommand;
 
 use super::{
-    change::{self, RollbackArgs, SplitBy},
+    change::{self, RollbackArgs},
     client::Client,
     exit::Failure,
     options::{ChangeArgs, CommonArgs, GroupArgs, HealthArgs, revision},
     outlook,
     output::Out,
-    part::Part,
     rollouts::{self, StartArgs},
+    split_args::SplitArgs,
     text::{clean, percent},
 };
 use crate::{
@@ -28,17 +28,8 @@ pub(super) enum PlanVerb {
     /// Plan a split
     #[command(after_help = "Example:\n  switchback plan split chat green=25")]
     Split {
-        /// The route
-        route: RouteName,
-        /// A release and its percent, such as green=5
-        #[arg(required = true, value_name = "RELEASE=PERCENT")]
-        parts: Vec<Part>,
-        /// The numbers are weights, and only those that are named change
-        #[arg(long)]
-        patch: bool,
-        /// The numbers are weights, and they replace the whole split
-        #[arg(long, conflicts_with = "patch")]
-        replace: bool,
+        #[command(flatten)]
+        split: SplitArgs,
     },
     /// Plan a switch
     #[command(after_help = "Example:\n  switchback plan switch chat green")]
@@ -121,18 +112,9 @@ const FORCED: HealthArgs = HealthArgs {
 
 pub(super) async fn plan(client: &Client, verb: PlanVerb) -> Result<Out, Failure> {
     match verb {
-        PlanVerb::Split {
-            route,
-            parts,
-            patch,
-            replace,
-        } => {
-            let by = match (patch, replace) {
-                (true, _) => SplitBy::Patch,
-                (_, true) => SplitBy::Replace { drop: true },
-                _ => SplitBy::Percent,
-            };
-            change::split(client, &route, &parts, by, &FORCED, of_change()).await
+        PlanVerb::Split { split } => {
+            let (route, by) = (&split.route, split.by(true));
+            change::split(client, route, &split.parts, by, &FORCED, of_change()).await
         }
         PlanVerb::Switch { route, to } => {
             change::switch(client, &route, to, &FORCED, of_change()).await
