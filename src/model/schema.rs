@@ -71,25 +71,22 @@ pub(super) fn keywords(keywords: Value) -> Schema {
 
 /// Weights per release: at least one is not 0, or no release could serve.
 pub fn weights() -> Schema {
-    keywords(json!({
-        "type": "object",
-        "description": "Weights per release, relative; at least one is not 0.",
-        "propertyNames": { "pattern": NAME },
-        "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_WEIGHT },
-        "not": { "additionalProperties": { "const": 0 } },
-        "examples": [{ "blue": 95, "green": 5 }],
-    }))
+    weights_of("release", &json!({ "blue": 95, "green": 5 }))
 }
 
 /// Weights per variant of a flag: at least one is not 0.
 pub(super) fn variant_weights() -> Schema {
+    weights_of("variant", &json!({ "on": 5, "off": 95 }))
+}
+
+fn weights_of(what: &str, example: &Value) -> Schema {
     keywords(json!({
         "type": "object",
-        "description": "Weights per variant, relative; at least one is not 0.",
+        "description": format!("Weights per {what}, relative; at least one is not 0."),
         "propertyNames": { "pattern": NAME },
         "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_WEIGHT },
         "not": { "additionalProperties": { "const": 0 } },
-        "examples": [{ "on": 5, "off": 95 }],
+        "examples": [example],
     }))
 }
 
