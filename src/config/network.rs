@@ -2,8 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use crate::model::serde_as_text;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An address and the number of its significant leading bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,19 +43,7 @@ impl fmt::Display for Network {
     }
 }
 
-impl Serialize for Network {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
-    }
-}
+serde_as_text!(Network);
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HumanDuration, LeaveCause, WorkClass};
+use super::{HumanDuration, LeaveCause, WorkClass, text_serde::serde_as_text};
 
 /// Time in which work may finish, unless a route says something else.
 const FINISH: HumanDuration = HumanDuration::seconds(15 * 60);
@@ -235,25 +235,7 @@ impl fmt::Display for SessionPolicy {
     }
 }
 
-macro_rules! words {
-    ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
-            }
-        }
-    };
-}
-
-words!(WorkPolicy);
-words!(SessionPolicy);
+serde_as_text!(WorkPolicy, SessionPolicy);
 
 #[cfg(test)]
 mod tests {

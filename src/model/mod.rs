@@ -46,10 +46,12 @@ mod schema;
 mod session;
 mod sorted_map;
 mod table;
+mod text_serde;
 mod way_back;
 mod weights;
 mod work;
 
+pub(crate) use self::text_serde::serde_as_text;
 pub use self::{
     agent_card::{AgentCards, CardRewrite, is_endpoint, rewrite_card},
     agent_protocol::AgentProtocol,

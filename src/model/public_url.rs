@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-use super::{EndpointUrl, Scheme};
+use super::{EndpointUrl, Scheme, text_serde::serde_as_text};
 
 /// Longest path of such a URL.
 const LONGEST_PATH: usize = 1024;
@@ -81,18 +79,7 @@ impl FromStr for PublicUrl {
     }
 }
 
-impl Serialize for PublicUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
+serde_as_text!(PublicUrl);
 
 #[cfg(test)]
 mod tests {
