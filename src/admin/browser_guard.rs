@@ -5,10 +5,7 @@
 //! `Host`. A cross-site request is detected by `Origin` or `Sec-Fetch-Site`, which tools do not send. Only the page of
 //! the dashboard itself may be opened by a link elsewhere.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -18,44 +15,37 @@ use axum::{
 };
 
 use super::error::ApiError;
+use crate::{config::Admin, net::Hosts};
 
 /// Field in which a browser says of what site a request comes.
 const SITE: &str = "sec-fetch-site";
 
-/// Allowed host names of the admin API.
-pub(super) struct Hosts {
-    /// Bound address of the listener.
-    address: IpAddr,
-    /// Configured names, lower case.
-    names: Vec<String>,
+/// The pages that may use this listener: its own.
+pub(super) struct OwnPages {
+    hosts: Hosts,
+    is_tls: bool,
 }
 
-impl Hosts {
-    pub(super) fn new(address: SocketAddr, names: &[String]) -> Self {
+impl OwnPages {
+    /// The pages of the admin API.
+    pub(super) fn new(bound: SocketAddr, settings: &Admin) -> Self {
         Self {
-            address: address.ip().to_canonical(),
-            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            hosts: Hosts::new(bound, &settings.hosts),
+            is_tls: settings.tls.is_some(),
         }
     }
 
-    /// True if a host, without its port, is allowed. The port is not checked: it may differ behind a port forward.
-    fn is_us(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = host.parse::<IpAddr>() {
-            let address = address.to_canonical();
-            // Bound to any address, the listener has addresses that are unknown here; a rebound name is never an
-            // address.
-            return address.is_loopback()
-                || address == self.address
-                || self.address.is_unspecified();
+    /// Those of a listener that speaks plain HTTP.
+    pub(super) fn without_tls(bound: SocketAddr, names: &[String]) -> Self {
+        Self {
+            hosts: Hosts::new(bound, names),
+            is_tls: false,
         }
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        host == "localhost" || self.names.contains(&host)
     }
 
     fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let host = named(uri, headers)?;
-        if !self.is_us(host.host()) {
+        if !self.hosts.is_own(host.host()) {
             return Err(ApiError::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown-host",
@@ -69,7 +59,11 @@ impl Hosts {
                 .to_str()
                 .ok()
                 .and_then(|origin| origin.split_once("://"));
-            if same.is_none_or(|(_, origin)| !origin.eq_ignore_ascii_case(host.as_str())) {
+            // A plain listener may be behind one that speaks TLS.
+            let is_own = |(scheme, origin): (&str, &str)| {
+                (scheme == "https" || !self.is_tls) && origin.eq_ignore_ascii_case(host.as_str())
+            };
+            if !same.is_some_and(is_own) {
                 return Err(cross_site("cross-origin request"));
             }
         }
@@ -123,11 +117,11 @@ pub(super) fn cross_site(detail: &str) -> ApiError {
 
 /// Rejects requests that a foreign web page may have sent.
 pub(super) async fn guard(
-    State(hosts): State<Arc<Hosts>>,
+    State(own): State<Arc<OwnPages>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match hosts.check(request.method(), request.uri(), request.headers()) {
+    match own.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -148,10 +142,20 @@ mod tests {
         path: &'static str,
         fields: &[(&'static str, &'static str)],
     ) -> u16 {
-        let hosts = Hosts::new(
-            "192.0.2.7:9900".parse().unwrap(),
-            &["Switch.Internal".into()],
-        );
+        status_over(false, method, path, fields)
+    }
+
+    fn status_over(
+        is_tls: bool,
+        method: &Method,
+        path: &'static str,
+        fields: &[(&'static str, &'static str)],
+    ) -> u16 {
+        let bound = "192.0.2.7:9900".parse().unwrap();
+        let own = OwnPages {
+            is_tls,
+            ..OwnPages::without_tls(bound, &["Switch.Internal".into()])
+        };
         let headers = fields
             .iter()
             .map(|(name, value)| {
@@ -161,8 +165,7 @@ mod tests {
                 )
             })
             .collect();
-        hosts
-            .check(method, &Uri::from_static(path), &headers)
+        own.check(method, &Uri::from_static(path), &headers)
             .map_or_else(|refusal| refusal.document.status, |()| 200)
     }
 
@@ -209,6 +212,17 @@ mod tests {
         ] {
             assert_eq!(status(&[host, field]), 403, "{field:?}");
         }
+    }
+
+    #[test]
+    fn over_tls_a_page_without_it_is_another_one() {
+        let status = |is_tls, origin| {
+            let fields = [("host", "localhost:9900"), ("origin", origin)];
+            status_over(is_tls, &Method::POST, "/v1/rollback", &fields)
+        };
+        assert_eq!(status(true, "https://localhost:9900"), 200);
+        assert_eq!(status(true, "http://localhost:9900"), 403);
+        assert_eq!(status(false, "https://localhost:9900"), 200);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! in memory only, and a restart ends them. The id is kept as its hash, like a token.
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::caller::Caller;
 
-/// Sessions at a time; a further one ends the oldest.
+/// Sessions at a time; a further one ends the oldest of the caller that has the most.
 const MOST: usize = 256;
 
 /// Lifetime of a session.
@@ -68,10 +69,10 @@ impl BrowserSessions {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|session| session.ends > now);
-        if open.len() >= MOST {
-            open.remove(0);
-        }
         open.push(session);
+        if open.len() > MOST {
+            remove_surplus(&mut open);
+        }
         drop(open);
         Some(self.field(&id, LIFETIME, headers))
     }
@@ -116,6 +117,20 @@ impl BrowserSessions {
             lifetime.as_secs()
         );
         HeaderValue::from_str(&text).expect("a name, digits and base64 are a header value")
+    }
+}
+
+/// Removes the oldest session of the caller that has the most of them, so that one caller ends none of another.
+fn remove_surplus(open: &mut Vec<BrowserSession>) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for session in open.iter() {
+        *counts.entry(&session.caller.name).or_default() += 1;
+    }
+    let of = |session: &BrowserSession| counts.get(&*session.caller.name).copied();
+    let most = open.iter().filter_map(of).max();
+    let oldest = open.iter().position(|session| of(session) == most);
+    if let Some(oldest) = oldest {
+        open.remove(oldest);
     }
 }
 
@@ -169,6 +184,26 @@ mod tests {
         };
         assert!(!is_open(&fields[0]));
         assert!(fields[1..].iter().all(is_open));
+    }
+
+    #[test]
+    fn one_caller_ends_no_session_of_another() {
+        let (sessions, now) = (BrowserSessions::new(1, false), Instant::now());
+        let begin = |name: &str| {
+            let caller = Caller {
+                name: name.into(),
+                ..Caller::local()
+            };
+            let field = sessions.begin(caller, &HeaderMap::new(), now);
+            cookie(&field.unwrap())
+        };
+        let operator = begin("alice");
+        let screens: Vec<_> = (0..2 * MOST).map(|_| begin("wall")).collect();
+        let later = begin("bob");
+        for headers in [&operator, &later, &screens[2 * MOST - 1]] {
+            assert!(sessions.find(headers, now).is_some());
+        }
+        assert!(sessions.find(&screens[MOST], now).is_none());
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Stream of events (server-sent events).
 //!
-//! Beside the limits of ordinary requests: a stream lasts for hours, and would take the place of reads. The hub limits the
-//! clients, each holds one buffer, and one that reads nothing is disconnected by the write timeout of its connection.
+//! Beside the limits of ordinary requests: a stream lasts for hours, and would take the place of reads. Each listener has
+//! seats of its own, so that readers without a token take none of the operators'. A client holds one buffer, and one that reads nothing is disconnected by the write timeout of its connection.
 
-use std::{convert::Infallible, fmt::Write as _, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, header},
@@ -13,14 +19,19 @@ use axum::{
 };
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
 
-use super::{error::ApiError, params::QueryParams, state::AdminState};
+use super::{auth::Authenticator, error::ApiError, params::QueryParams, state::AdminState};
 use crate::{
     api::{Event, EventBody, KEPT_EVENTS},
     control::{EventClient, EventStart, NextEvents},
 };
 
+/// Most streams of a listener at the same time.
+const MOST_CLIENTS: usize = 128;
 /// Interval of comments while nothing happens, so that both ends notice a connection that is gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Field of the id behind which a client goes on.
@@ -42,9 +53,21 @@ pub(super) struct EventParams {
 #[derive(Debug, Clone)]
 pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 
+/// Seats of a listener: the streams that are open at the same time.
+#[derive(Debug, Clone)]
+pub(super) struct Seats(Arc<Semaphore>);
+
+/// The token or cookie of a stream: it ends with the permission.
+struct Permission {
+    authenticator: Arc<Authenticator>,
+    headers: HeaderMap,
+}
+
 /// A stream for one client.
 struct Streaming {
     client: EventClient,
+    _seat: OwnedSemaphorePermit,
+    permission: Option<Permission>,
     stopping: Option<Stopping>,
     has_begun: bool,
 }
@@ -61,15 +84,23 @@ struct Streaming {
 pub(super) async fn stream_events(
     State(admin): State<AdminState>,
     QueryParams(params): QueryParams<EventParams>,
-    stopping: Option<axum::Extension<Stopping>>,
+    Extension(Seats(seats)): Extension<Seats>,
+    authenticator: Option<Extension<Arc<Authenticator>>>,
+    stopping: Option<Extension<Stopping>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let start = start(&params, &headers)?;
-    let client = admin.controller.events().client(&start);
-    let client = client.ok_or_else(|| ApiError::overloaded("too many clients read events"))?;
+    let seat = seats.try_acquire_owned();
+    let seat = seat.map_err(|_| ApiError::overloaded("too many clients read events"))?;
+    let permission = authenticator.map(|Extension(authenticator)| Permission {
+        authenticator,
+        headers,
+    });
     let streaming = Streaming {
-        client,
-        stopping: stopping.map(|axum::Extension(stopping)| stopping),
+        client: admin.controller.events().client(&start),
+        _seat: seat,
+        permission,
+        stopping: stopping.map(|Extension(stopping)| stopping),
         has_begun: false,
     };
     let frames = stream::unfold(Some(streaming), |streaming: Option<Streaming>| async move {
@@ -101,6 +132,21 @@ fn start(params: &EventParams, headers: &HeaderMap) -> Result<EventStart, ApiErr
     }
 }
 
+impl Seats {
+    /// Free seats for a listener.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_CLIENTS)))
+    }
+}
+
+impl Permission {
+    /// True as long as the token is known, or the session has not ended.
+    fn holds(&self) -> bool {
+        let found = self.authenticator.caller(&self.headers, Instant::now());
+        found.is_ok()
+    }
+}
+
 impl Streaming {
     /// The next bytes, and the rest of the stream if it goes on.
     async fn next(mut self) -> Option<(Bytes, Option<Self>)> {
@@ -116,6 +162,9 @@ impl Streaming {
             },
             None => next.await,
         };
+        if !self.permission.as_ref().is_none_or(Permission::holds) {
+            return None;
+        }
         match next {
             Err(_) => Some((Bytes::from_static(b": nothing new\n\n"), Some(self))),
             Ok(NextEvents::Events(events)) => {

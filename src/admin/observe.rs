@@ -3,14 +3,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     middleware::{from_fn, from_fn_with_state},
     response::Response,
     routing::get,
 };
 
 use super::{
-    browser_guard::{Hosts, guard},
+    browser_guard::{OwnPages, guard},
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
@@ -38,15 +38,16 @@ pub fn observe_router_with_dashboard(
     bound: SocketAddr,
 ) -> Router {
     let observed = state.probes();
-    let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
+    let own = Arc::new(OwnPages::without_tls(bound, &settings.hosts));
     let events = Router::new()
         .route("/v1/events", get(events::stream_events))
+        .layer(Extension(events::Seats::new()))
         .with_state(state.clone());
     let guarded = limits::around(reads(state))
         .merge(events)
         .layer(from_fn(negotiate))
         .merge(dashboard::pages())
-        .layer(from_fn_with_state(hosts, guard));
+        .layer(from_fn_with_state(own, guard));
     around(guarded.merge(probes(observed)))
 }
 

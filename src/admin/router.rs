@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::DefaultBodyLimit,
     http::header,
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     auth::{Access, Authenticator, authenticate},
     body::announced,
-    browser_guard::{Hosts, guard},
+    browser_guard::{OwnPages, guard},
     browser_sessions::BrowserSessions,
     changes,
     content_negotiation::negotiate,
@@ -53,21 +53,24 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .route("/openapi.json", get(move || described(document.clone())));
     let back = limited(back, most, &state).with_state(state.clone());
     let streams = limited(streams, most, &state).with_state(state.clone());
+    let sessions = BrowserSessions::new(bound.port(), settings.tls.is_some());
+    let authenticator = Arc::new(Authenticator::new(access, sessions));
+    let streams = streams
+        .layer(Extension(Arc::clone(&authenticator)))
+        .layer(Extension(events::Seats::new()));
     let all = limits::around(ordinary)
         .merge(streams.layer(TraceLayer::new_for_http()))
         .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method);
-    let sessions = BrowserSessions::new(bound.port(), settings.tls.is_some());
-    let authenticator = Arc::new(Authenticator::new(access, sessions));
-    let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
+    let own = Arc::new(OwnPages::new(bound, settings));
     all.layer(from_fn(negotiate))
         .layer(from_fn(audit))
         .layer(from_fn_with_state(Arc::clone(&authenticator), authenticate))
         .merge(open(state))
         .merge(browser_sessions(authenticator))
         .merge(dashboard::pages())
-        .layer(from_fn_with_state(hosts, guard))
+        .layer(from_fn_with_state(own, guard))
         .layer(from_fn(close_if_unread))
 }
 

@@ -3,23 +3,22 @@
 //! The one at the start is for providers that do not evaluate again when a broken stream is back. Events have no name:
 //! `EventSource` gives named ones to no one who did not ask for that name.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
-    extract::{RawQuery, State},
+    extract::{ConnectInfo, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     capability,
     error::bare,
+    seats::Seat,
     state::{OfrepState, now},
 };
 use crate::{model::Revision, table::Flags};
@@ -36,12 +35,13 @@ struct Stream {
     revisions: watch::Receiver<Revision>,
     // The flags of the last event; none before the first one.
     told: Option<Flags>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// Opens the stream, with a token or the capability in its address.
 pub(super) async fn events(
     State(state): State<OfrepState>,
+    client: Option<Extension<ConnectInfo<IpAddr>>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -52,7 +52,8 @@ pub(super) async fn events(
     if !is_shown && !state.access().allows(&headers) {
         return bare(StatusCode::UNAUTHORIZED);
     }
-    let Ok(permit) = std::sync::Arc::clone(state.streams()).try_acquire_owned() else {
+    let client = client.map(|Extension(ConnectInfo(client))| client);
+    let Some(seat) = state.seats().take(client) else {
         let mut response = bare(StatusCode::SERVICE_UNAVAILABLE);
         let fields = response.headers_mut();
         fields.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
@@ -62,7 +63,7 @@ pub(super) async fn events(
         revisions: state.table().follow(),
         state,
         told: None,
-        _permit: permit,
+        _seat: seat,
     };
     let events = stream::unfold(stream, |mut stream| async move {
         let event = stream.next().await;

@@ -19,6 +19,7 @@ mod etag;
 mod evaluate;
 mod events;
 mod router;
+mod seats;
 mod state;
 
 pub use self::{

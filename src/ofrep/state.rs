@@ -8,16 +8,13 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::access::Access;
+use super::{access::Access, seats::Seats};
 use crate::{
     config::Ofrep,
     net::{RateLimit, Rates},
     seal::KeyRing,
     table::LiveTable,
 };
-
-/// Most event streams at a time.
-const MOST_STREAMS: usize = 256;
 
 /// Threads for evaluations of many flags.
 const EVALUATING: usize = 2;
@@ -30,7 +27,7 @@ struct Shared {
     table: Arc<LiveTable>,
     access: Access,
     seal: Arc<KeyRing>,
-    streams: Arc<Semaphore>,
+    seats: Seats,
     evaluating: Arc<Semaphore>,
     rates: Option<Mutex<RateLimit>>,
     start: Instant,
@@ -52,7 +49,7 @@ impl OfrepState {
             table,
             access,
             seal,
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            seats: Seats::default(),
             evaluating: Arc::new(Semaphore::new(EVALUATING)),
             rates: settings.rate.map(limit),
             start: Instant::now(),
@@ -71,8 +68,8 @@ impl OfrepState {
         &self.0.seal
     }
 
-    pub(super) fn streams(&self) -> &Arc<Semaphore> {
-        &self.0.streams
+    pub(super) fn seats(&self) -> &Seats {
+        &self.0.seats
     }
 
     pub(super) fn evaluating(&self) -> &Arc<Semaphore> {

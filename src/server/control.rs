@@ -229,7 +229,7 @@ impl ControlPlane {
         let (listener, address) = listen(address, "ofrep.address")?;
         self.ofrep = Some(address);
         let state = OfrepState::new(Arc::clone(table), access, seal, &config.ofrep);
-        let router = ofrep::router(state, &config.ofrep);
+        let router = ofrep::router(state, &config.ofrep, address);
         let stop = stopped(self.stop.subscribe());
         self.tasks.spawn(admin::serve(listener, None, router, stop));
         Ok(())
