@@ -174,8 +174,9 @@ pub(super) fn line(entry: &DiffEntry) -> String {
         (None, Some(after)) => format!("{path}: added {}", short(after)),
         (Some(_), None) => format!("{path}: removed"),
         (before, after) => {
-            let side = |value: &Option<Value>| value.as_ref().map(short).unwrap_or_default();
-            format!("{path}: {}→{}", side(before), side(after))
+            let side = |value: &Option<Value>| value.as_ref().map(whole).unwrap_or_default();
+            let (before, after) = apart(&side(before), &side(after));
+            format!("{path}: {before}→{after}")
         }
     }
 }
@@ -191,21 +192,45 @@ fn moved(entry: &DiffEntry) -> Option<String> {
     ))
 }
 
+/// Longest text of a value; of longer ones `--json` has the whole.
+const MOST: usize = 80;
+
 fn short(value: &Value) -> String {
-    /// Longer values are cut; `--json` has them in full.
-    const MOST: usize = 80;
+    start(&whole(value))
+}
+
+fn whole(value: &Value) -> String {
     let mut value = value.clone();
     drop_nothings(&mut value);
     let text = match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let text = clean(&text);
+    clean(&text)
+}
+
+fn start(text: &str) -> String {
     if text.chars().count() <= MOST {
-        return text;
+        return text.to_owned();
     }
     let start: String = text.chars().take(MOST).collect();
     format!("{start}…")
+}
+
+/// Two values, short. Where they would look the same, each begins a little before the first difference.
+fn apart(one: &str, other: &str) -> (String, String) {
+    /// Letters that are shown before it.
+    const BEFORE: usize = 20;
+    let pairs = one.chars().zip(other.chars());
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    if same + BEFORE < MOST {
+        return (start(one), start(other));
+    }
+    let from = |text: &str| {
+        let rest: String = text.chars().skip(same - BEFORE).collect();
+        start(&format!("…{rest}"))
+    };
+    (from(one), from(other))
 }
 
 #[cfg(test)]
@@ -278,6 +303,20 @@ mod tests {
             receipt[key] = value.clone();
         }
         serde_json::from_value(receipt).unwrap()
+    }
+
+    #[test]
+    fn long_values_that_begin_alike_are_shown_from_where_they_differ() {
+        let rules = |share: u32| json!([{ "when": "x".repeat(200) }, { "split": { "on": share } }]);
+        let entries = diff(&[("flags.a.rules", rules(5), rules(10))]);
+        let text = line(&entries.0[0]);
+        let (before, after) = text.split_once('→').unwrap();
+        assert!(before.starts_with("flags.a.rules: …x"), "{text}");
+        assert!(before.ends_with("\"on\":5}}]"), "{text}");
+        assert!(
+            after.starts_with('…') && after.ends_with("\"on\":10}}]"),
+            "{text}"
+        );
     }
 
     #[test]
