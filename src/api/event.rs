@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    DrillState, EjectionCause, EndpointHealth, RolloutState, Timestamp, VerificationVerdict,
+    DrillState, EjectionCause, EndpointHealth, RolloutPause, RolloutState, Timestamp,
+    VerificationVerdict,
 };
 use crate::model::{EndpointUrl, ReleaseName, Revision, RouteName, Version};
 
@@ -57,6 +58,9 @@ pub enum EventBody {
         event: String,
         /// The state after it.
         state: RolloutState,
+        /// Reason of the pause, if it is paused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused_for: Option<RolloutPause>,
         /// The verdict as a sentence.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         verdict: Option<String>,

@@ -14,6 +14,7 @@ use super::{
     exit::{Exit, Failure},
     kpis,
     output::{Out, print},
+    rollouts,
     text::clean,
 };
 use crate::api::{Event, EventBody, KpiReport};
@@ -208,6 +209,7 @@ fn words(body: &EventBody) -> String {
             releases,
             event,
             state,
+            paused_for,
             verdict,
             ..
         } => {
@@ -215,10 +217,8 @@ fn words(body: &EventBody) -> String {
             let verdict = verdict
                 .as_ref()
                 .map_or(String::new(), |words| format!(": {words}"));
-            format!(
-                "{releases} on {routes}: {event}, {}{verdict}",
-                state.as_str()
-            )
+            let state = rollouts::state(*state, *paused_for);
+            format!("{releases} on {routes}: {event}, {state}{verdict}")
         }
         EventBody::Verification {
             revision, words, ..

@@ -32,6 +32,7 @@ pub(super) fn rollout(record: &RolloutRecord, event: HookEvent) -> EventBody {
         releases: releases.map(|(name, _)| name.clone()).collect(),
         event: event.as_str().to_owned(),
         state: rollout_record::state(record.machine.state()),
+        paused_for: record.machine.pause().map(rollout_record::pause),
         verdict: verdict.map(|verdict| verdict.words),
     }
 }
