@@ -34,6 +34,35 @@ export const checks = {
     assert.equal(world.answers.failed, 0);
   },
 
+  async 'rollouts: approve, skip and promote, each by its button'(browser) {
+    const world = await World.start({ split: 'blue = 100, green = 0' });
+    const steps = [{ weight: 5, approval: true }, { weight: 50, hold: '1h' }, { weight: 100 }];
+    await world.api('POST', 'rollouts', { route: 'chat', to: 'green', plan: { steps, bake: '1h' } });
+    const rollout = async () => (await world.api('GET', 'rollouts')).rollouts[0];
+    const page = await browser.open(`${world.url}#/rollouts`);
+    await page.getByRole('button', { name: 'Approve', exact: true }).waitFor({ timeout: 15_000 });
+    assert.equal((await rollout()).paused_for, 'approval');
+    await command(page, 'Approve');
+    assert.deepEqual(await world.weights(), { blue: 50, green: 50 });
+    await command(page, 'Skip step', 'Skip');
+    await until('it bakes', async () => (await rollout()).state === 'baking');
+    assert.deepEqual(await world.weights(), { blue: 5, green: 95 });
+    await command(page, 'Promote');
+    assert.equal((await rollout()).state, 'succeeded');
+    assert.deepEqual(await world.weights(), { blue: 0, green: 100 });
+    assert.equal(world.answers.failed, 0);
+  },
+
+  async 'rollouts: one that is given up gives everything back'(browser) {
+    const world = await World.start({ split: 'blue = 100, green = 0' });
+    await world.api('POST', 'rollouts', { route: 'chat', to: 'green' });
+    const page = await browser.open(`${world.url}#/rollouts`);
+    await command(page, 'Abort rollout', 'Abort');
+    assert.equal((await world.api('GET', 'rollouts')).rollouts[0].state, 'aborted');
+    assert.deepEqual(await world.weights(), { blue: 100, green: 0 });
+    assert.deepEqual((await world.api('GET', 'quarantine')).releases, []);
+  },
+
   async 'rollouts: what was taken back is in quarantine until it is lifted'(browser) {
     const world = await World.start();
     await world.api('PUT', 'quarantine/green', { reason: 'it was slow' });
