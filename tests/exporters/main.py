@@ -15,7 +15,7 @@ import httpx
 from aws_embedded_metrics import validator
 from aws_embedded_metrics.storage_resolution import StorageResolution
 from harness import Proxy, Suite, folder, free_port, wait_until
-from origins import HttpOrigin, Loop
+from origins import HttpOrigin, Loop, chat
 
 REQUESTS = 600
 NAME = re.compile(r"switchback(\.[a-z0-9_]+)+")
@@ -182,17 +182,7 @@ interval = "1s"
 [cloudwatch]
 to = "tcp://127.0.0.1:{self.cloudwatch.port}"
 interval = "1s"
-[releases.blue]
-version = "1.0.0"
-endpoints = ["http://127.0.0.1:{self.blue.port}"]
-[releases.green]
-version = "2.0.0"
-endpoints = ["http://127.0.0.1:{self.green.port}"]
-[[routes]]
-name = "chat"
-host = "127.0.0.1"
-split = {{ blue = 70, green = 30 }}
-""")
+{chat(self.blue, self.green, (70, 30))}""")
 
     def send(self, count, path="/json"):
         with httpx.Client(trust_env=False, timeout=10) as client:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import httpx
 from harness import ROOT, Process, Proxy, Suite, folder, free_port, wait_until
-from origins import HttpOrigin, Loop
+from origins import HttpOrigin, Loop, chat
 
 REQUESTS = 2000
 
@@ -33,18 +33,7 @@ class World:
     def __init__(self, path):
         self.folder, loop = path, Loop()
         self.blue, self.green = HttpOrigin(loop, "blue"), HttpOrigin(loop, "green")
-        self.proxy = Proxy(path, f"""
-[releases.blue]
-version = "1.0.0"
-endpoints = ["http://127.0.0.1:{self.blue.port}"]
-[releases.green]
-version = "2.0.0"
-endpoints = ["http://127.0.0.1:{self.green.port}"]
-[[routes]]
-name = "chat"
-host = "127.0.0.1"
-split = {{ blue = 90, green = 10 }}
-""")
+        self.proxy = Proxy(path, chat(self.blue, self.green, (90, 10)))
         self.port = free_port()
         self.prometheus = self.start_prometheus()
 

@@ -187,6 +187,22 @@ class HttpOrigin:
         raise ConnectionError("done")
 
 
+def chat(blue, green, weights):
+    """The configuration of a route with two releases, each of one HttpOrigin."""
+    return f"""
+[releases.blue]
+version = "1.0.0"
+endpoints = ["http://127.0.0.1:{blue.port}"]
+[releases.green]
+version = "2.0.0"
+endpoints = ["http://127.0.0.1:{green.port}"]
+[[routes]]
+name = "chat"
+host = "127.0.0.1"
+split = {{ blue = {weights[0]}, green = {weights[1]} }}
+"""
+
+
 class WebSocketOrigin:
     """A WebSocket server by `websockets`: echo; `close` makes it close with 4001."""
 
