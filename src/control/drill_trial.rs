@@ -170,7 +170,7 @@ impl Controller {
         let durations = cells.stable.snapshot().duration;
         let limits = Limits::of_slow(Thresholds::freeze(durations.cumulative()));
         let spec = state.spec.route(route)?;
-        let sessions = RolloutSessions::of(&cells, spec, &limits);
+        let sessions = RolloutSessions::of(&cells, spec, &limits, b"");
         let reader = EvidenceReader::new(cells, spec, (Place::Step(0), 1), limits, live.revision());
         Some(DrillWatch {
             judge,

@@ -198,6 +198,9 @@ impl Controller {
                 track.note_fine(weight_of(&live, track));
             }
             track.save_judge(&watch.judge);
+            if let Some(bytes) = watch.sessions.as_mut().and_then(RolloutSessions::save) {
+                track.save_sessions(&bytes);
+            }
             for (name, why) in watch.queries.silent(metrics) {
                 track.note_silence(name, why);
             }

@@ -168,7 +168,7 @@ impl Controller {
         let cells = self.cells_of(track);
         let limits = Limits::of(&watch.judge);
         if watch.sessions.is_none() {
-            watch.sessions = RolloutSessions::of(&cells, route, &limits);
+            watch.sessions = RolloutSessions::of(&cells, route, &limits, &track.saved_sessions());
         }
         let revision = live.revision();
         let reader = EvidenceReader::new(cells, route, place, limits, revision);
@@ -326,6 +326,7 @@ fn end(run: &mut RunningRollout) {
     if run.record.machine.state() == State::Succeeded {
         run.record.tracks.iter_mut().for_each(Track::conclude);
     }
+    run.record.tracks.iter_mut().for_each(Track::forget_sessions);
     for watch in &mut run.watches {
         (watch.reader, watch.sessions) = (None, None);
     }

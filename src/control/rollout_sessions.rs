@@ -30,16 +30,26 @@ pub(super) struct RolloutSessions {
 }
 
 impl RolloutSessions {
-    /// Begins to note bad sessions; `None` on a route without sessions.
-    pub(super) fn of(cells: &Cells, route: &RouteSpec, limits: &Limits) -> Option<Self> {
+    /// Begins to note bad sessions, with those that were saved; `None` on a route without sessions.
+    pub(super) fn of(
+        cells: &Cells,
+        route: &RouteSpec,
+        limits: &Limits,
+        saved: &[u8],
+    ) -> Option<Self> {
         let rules = limits.note_rules();
         let noted = |table: &Arc<_>| NotedRelease::new(Arc::clone(table), rules);
         route.has_sessions().then(|| Self {
             noted: [noted(&cells.canary), noted(&cells.stable)],
             cells: cells.clone(),
             limits: limits.clone(),
-            seen: FirstBad::new(MOST),
+            seen: FirstBad::restore(MOST, saved),
         })
+    }
+
+    /// The bad sessions, to be saved with the evidence; `None` if none is new.
+    pub(super) fn save(&mut self) -> Option<Vec<u8>> {
+        self.seen.save()
     }
 
     /// First bad events of sessions since the last look. None if more were bad on the stable release than are noted: what
@@ -130,9 +140,9 @@ mod tests {
             first_byte: Thresholds::given(&[0.1]),
             client_errors: true,
         };
-        assert!(RolloutSessions::of(&cells, &route, &limits).is_none());
+        assert!(RolloutSessions::of(&cells, &route, &limits, b"").is_none());
         route.affinity = serde_json::from_str(r#"[{"header":"x-session"}]"#).unwrap();
-        let sessions = RolloutSessions::of(&cells, &route, &limits);
+        let sessions = RolloutSessions::of(&cells, &route, &limits, b"");
         (cells, sessions.unwrap())
     }
 

@@ -1,7 +1,7 @@
 //! Tracks of a rollout: its routes, each with the two releases on it and its judge. One route is a rollout of one track,
 //! several are a train.
 
-use std::iter::once;
+use std::{iter::once, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub(super) struct Track {
     /// Percents of the route with which the release was shown to be fine, the last time.
     #[serde(default)]
     fine_at: Option<Percent>,
+    /// Sessions that were bad already, in their own form, as of the judge.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    bad_sessions: Arc<str>,
 }
 
 /// Tracks of a rollout, in the order in which the routes were named.
@@ -46,7 +49,7 @@ pub(super) struct Tracks {
 
 impl Track {
     /// A track without evidence.
-    pub(super) const fn new(
+    pub(super) fn new(
         route: RouteName,
         from: (ReleaseName, Version),
         to: (ReleaseName, Version),
@@ -60,6 +63,7 @@ impl Track {
             judge: String::new(),
             verdict: None,
             fine_at: None,
+            bad_sessions: Arc::default(),
         }
     }
 
@@ -94,6 +98,25 @@ impl Track {
             shown.words = format!("fine with {percent} percent; {}", shown.words);
         }
         self.verdict = Some(shown);
+    }
+
+    /// The bad sessions that were saved. Of what cannot be read none is known: each may count once more.
+    pub(super) fn saved_sessions(&self) -> Vec<u8> {
+        let bytes = STANDARD_NO_PAD.decode(&*self.bad_sessions);
+        bytes.unwrap_or_else(|error| {
+            tracing::error!(route = %self.route, %error, "the bad sessions of a rollout cannot be read; each may count once more");
+            Vec::new()
+        })
+    }
+
+    /// Takes over the bad sessions that belong to the evidence.
+    pub(super) fn save_sessions(&mut self, bytes: &[u8]) {
+        self.bad_sessions = STANDARD_NO_PAD.encode(bytes).into();
+    }
+
+    /// Forgets the bad sessions: there is no more evidence to come.
+    pub(super) fn forget_sessions(&mut self) {
+        self.bad_sessions = Arc::default();
     }
 
     /// Says in the verdict of a query why it has no values.

@@ -166,6 +166,16 @@ impl Bench {
         }
     }
 
+    /// Waits until a rollout that holds a place was looked at once more.
+    fn looks_again(&self, path: &str) {
+        let held = || self.ask("GET", path, "").1["held"].clone();
+        let (before, end) = (held(), Instant::now() + Duration::from_secs(30));
+        while held() == before {
+            assert!(Instant::now() < end, "no look");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn split(&self, route: &str) -> Value {
         self.ask("GET", &format!("/v1/routes/{route}"), "").1["split"].clone()
     }
