@@ -71,37 +71,37 @@ impl Controller {
     }
 
     async fn look_at(&self, entry: &RolloutEntry) {
+        let _ordering = entry.ordering.lock().await;
         let mut run = entry.running.lock().await;
-        let run = &mut *run;
         let now = std::time::Instant::now();
         let elapsed = now.duration_since(std::mem::replace(&mut run.looked_at, now));
         if run.record.machine.has_ended() {
             return;
         }
         if let Some(changed) = self.changed_by_others(&run.record) {
-            end_superseded(run, &changed);
-            self.owe(run);
+            end_superseded(&mut run, &changed);
+            self.owe(&mut run);
             entry.show(&run.record);
             return;
         }
         if let Some(end) = self.interrupted_return(&run.record)
             && let Ok(Some(action)) = run.record.machine.on(Event::Interrupted(end))
         {
-            let _again = self.carry_out(entry, run, action).await;
-            self.owe(run);
+            let (mut run, _again) = self.carry_out(entry, run, action).await;
+            self.owe(&mut run);
             entry.show(&run.record);
             return;
         }
-        let action = self.judge(run, elapsed).await;
-        self.owe(run);
+        let action = self.judge(&mut run, elapsed).await;
+        self.owe(&mut run);
         entry.show(&run.record);
         if let Some(action) = action {
             // What cannot be carried out is ordered again in a second; the record says why.
             match self.check_room(&run.record, action) {
-                Ok(()) => drop(self.carry_out(entry, run, action).await),
+                Ok(()) => (run, _) = self.carry_out(entry, run, action).await,
                 Err(error) => run.record.waiting_for = Some(error.to_string()),
             }
-            self.owe(run);
+            self.owe(&mut run);
             entry.show(&run.record);
         }
     }

@@ -13,12 +13,12 @@ use super::{
     rollout_evidence::EvidenceReader,
     rollout_limits::Limits,
     rollout_record::RolloutRecord,
-    rollout_registry::{RolloutEntry, RunningRollout, TrackWatch},
+    rollout_registry::{HeldRollout, RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
     rollout_track::Track,
 };
 use crate::{
-    api::{QuarantinedRelease, RolloutFinding},
+    api::{QuarantinedRelease, Receipt, RolloutFinding},
     history::AppendError,
     model::{
         Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, TableState,
@@ -27,99 +27,137 @@ use crate::{
     rollout::{Action, Event, Place, State, Target},
 };
 
+/// The result of an order that was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CarriedOut {
+    Done,
+    /// A check is asked about it first.
+    Asking,
+    /// The way back was ordered, or the rollout has ended, while it was carried out.
+    Withdrawn,
+}
+
 impl Controller {
     /// Carries out an order, and tells the machine what came of it. An order that cannot be carried out now is given
     /// again by the machine; the error says why.
-    pub(super) async fn carry_out(
+    ///
+    /// The state is not locked while an order forward waits, so that the way back can be gone meanwhile. The order is
+    /// withdrawn by that.
+    pub(super) async fn carry_out<'a>(
         &self,
-        entry: &RolloutEntry,
-        run: &mut RunningRollout,
+        entry: &'a RolloutEntry,
+        mut run: HeldRollout<'a>,
         action: Action,
-    ) -> Result<(), ControlError> {
+    ) -> (HeldRollout<'a>, Result<CarriedOut, ControlError>) {
         // Read before the look at others' changes: what comes after this revision refuses the order.
         let live = self.table.load().revision();
         if let Some(changed) = self.changed_by_others(&run.record) {
-            end_superseded(run, &changed);
+            end_superseded(&mut run, &changed);
             entry.show(&run.record);
-            return Ok(());
+            return (run, Ok(CarriedOut::Done));
         }
         // The order is on the disk before it is carried out forward; back, nothing is waited for.
         entry.show(&run.record);
-        let Some(result) = self.try_order(run, action, live).await else {
-            let what = "the answer of a check to the way back".to_owned();
-            run.record.waiting_for = Some(what);
-            entry.show(&run.record);
-            return Ok(());
+        let (mut run, result) = match action {
+            Action::Publish(target) => self.go_forward(entry, run, target, live).await,
+            Action::Return => {
+                let result = self.try_return(&mut run).await;
+                (run, result)
+            }
         };
-        if result.is_ok() && run.record.machine.state() == State::RolledBack {
-            self.quarantine_rolled_back(&run.record).await;
+        match &result {
+            Ok(CarriedOut::Withdrawn) => return (run, result),
+            Ok(CarriedOut::Asking) => {
+                let what = "the answer of a check to the way back".to_owned();
+                run.record.waiting_for = Some(what);
+            }
+            Ok(CarriedOut::Done) => {
+                if run.record.machine.state() == State::RolledBack {
+                    self.quarantine_rolled_back(&run.record).await;
+                }
+                run.record.waiting_for = None;
+            }
+            Err(error) => run.record.waiting_for = Some(error.to_string()),
         }
-        run.record.waiting_for = result.as_ref().err().map(ToString::to_string);
         if run.record.machine.has_ended() && run.record.ended_at.is_none() {
-            end(run);
+            end(&mut run);
         }
         entry.show(&run.record);
-        result
+        (run, result)
     }
 
-    /// Carries out an order; none while a check is asked about it.
-    async fn try_order(
-        &self,
-        run: &mut RunningRollout,
-        action: Action,
-        live: Revision,
-    ) -> Option<Result<(), ControlError>> {
-        match action {
-            Action::Publish(target) => {
-                let (change, _) = change_to(&run.record, target);
-                match self.may_publish(run, &change) {
-                    Ok(answers) => Some(self.publish_target(run, target, (live, answers?)).await),
-                    Err(error) => {
-                        // The next attempt asks anew.
-                        run.data = ReturnQuestion::default();
-                        Some(Err(error))
-                    }
-                }
+    async fn try_return(&self, run: &mut RunningRollout) -> Result<CarriedOut, ControlError> {
+        match self.may_return(run) {
+            Ok(None) => Ok(CarriedOut::Asking),
+            Ok(Some(_)) => self.go_back(run).await.map(|()| CarriedOut::Done),
+            Err(error) => {
+                pause_for_data(run, &error);
+                Err(error)
             }
-            Action::Return => match self.may_return(run) {
-                Ok(answers) => {
-                    answers?;
-                    Some(self.go_back(run).await)
-                }
-                Err(error) => {
-                    pause_for_data(run, &error);
-                    Some(Err(error))
-                }
-            },
         }
+    }
+
+    /// Gives the weight of a target, once the checks of the data that it crosses have answered.
+    async fn go_forward<'a>(
+        &self,
+        entry: &'a RolloutEntry,
+        mut run: HeldRollout<'a>,
+        target: Target,
+        live: Revision,
+    ) -> (HeldRollout<'a>, Result<CarriedOut, ControlError>) {
+        let (change, what) = change_to(&run.record, target);
+        let answers = match self.may_publish(&mut run, &change) {
+            Ok(Some(answers)) => answers,
+            Ok(None) => return (run, Ok(CarriedOut::Asking)),
+            Err(error) => {
+                // The next attempt asks anew.
+                run.data = ReturnQuestion::default();
+                return (run, Err(error));
+            }
+        };
+        let record = entry.record();
+        let made = self.publish_target(&record, (change, &what), (live, answers));
+        // As long as nothing of it is live, a way back makes no revision that would refuse the order.
+        let (mut run, made) = if self.is_back(&record) {
+            let made = made.await;
+            (run, made)
+        } else {
+            drop(run);
+            let made = made.await;
+            (entry.running.lock().await, made)
+        };
+        if !run.record.machine.awaits(target) {
+            return (run, Ok(CarriedOut::Withdrawn));
+        }
+        let receipt = match made {
+            Ok(receipt) => receipt,
+            Err(error) => return (run, Err(error)),
+        };
+        let _never_refused = run.record.machine.on(Event::Published);
+        let what = format!("{what}, revision {}", receipt.revision);
+        run.record.note("switchback", what);
+        self.read_from_here(&mut run);
+        (run, Ok(CarriedOut::Done))
     }
 
     async fn publish_target(
         &self,
-        run: &mut RunningRollout,
-        target: Target,
+        record: &RolloutRecord,
+        (change, what): (Change, &str),
         (live, answers): (Revision, DataAnswers),
-    ) -> Result<(), ControlError> {
-        self.check_quarantine(&run.record)?;
+    ) -> Result<Receipt, ControlError> {
+        self.check_quarantine(record)?;
         self.save_rollouts().await?;
         // It may have been taken back meanwhile.
-        self.check_quarantine(&run.record)?;
-        let (change, what) = change_to(&run.record, target);
-        let author = run.record.author_of(what.clone());
+        self.check_quarantine(record)?;
+        let author = record.author_of(what.to_owned());
         let expected = Expected::Unchanged(live);
         let consent = Consent {
-            data: run.record.is_forced,
+            data: record.is_forced,
             ..Consent::default()
         };
-        let made = self.apply_answered(change, author, expected, (consent, answers));
-        let receipt = made.await?;
-        let _never_refused = run.record.machine.on(Event::Published);
-        run.record.note(
-            "switchback",
-            format!("{what}, revision {}", receipt.revision),
-        );
-        self.read_from_here(run);
-        Ok(())
+        self.apply_answered(change, author, expected, (consent, answers))
+            .await
     }
 
     /// Refuses an order forward that the release has no room for, by the requests in flight now; a person may give it
@@ -326,7 +364,10 @@ fn end(run: &mut RunningRollout) {
     if run.record.machine.state() == State::Succeeded {
         run.record.tracks.iter_mut().for_each(Track::conclude);
     }
-    run.record.tracks.iter_mut().for_each(Track::forget_sessions);
+    run.record
+        .tracks
+        .iter_mut()
+        .for_each(Track::forget_sessions);
     for watch in &mut run.watches {
         (watch.reader, watch.sessions) = (None, None);
     }

@@ -38,13 +38,18 @@ pub(super) struct RolloutRegistry {
     pub(super) begun: Notify,
 }
 
-/// One rollout: its state is behind a lock that is held while an order is carried out, and its record can be read at any
-/// time.
+/// One rollout: its state is behind a lock, and its record can be read at any time.
 #[derive(Debug)]
 pub(super) struct RolloutEntry {
+    /// Held before the state is locked, and while an order is carried out, by everything but a way back: that waits for
+    /// no order forward.
+    pub(super) ordering: tokio::sync::Mutex<()>,
     pub(super) running: tokio::sync::Mutex<RunningRollout>,
     shown: Mutex<Arc<RolloutRecord>>,
 }
+
+/// The locked state of a rollout.
+pub(super) type HeldRollout<'a> = tokio::sync::MutexGuard<'a, RunningRollout>;
 
 /// The state of a rollout.
 #[derive(Debug)]
@@ -164,6 +169,7 @@ impl RolloutEntry {
             queries: QueryAsking::default(),
         };
         Self {
+            ordering: tokio::sync::Mutex::default(),
             shown: Mutex::new(Arc::new(record.clone())),
             running: tokio::sync::Mutex::new(RunningRollout {
                 record,

@@ -158,10 +158,17 @@ impl Controller {
         tracks.filter(|track| !is_original(track)).collect()
     }
 
+    /// True if its routes have the shares that they had before.
+    pub(super) fn is_back(&self, record: &RolloutRecord) -> bool {
+        self.away(record).is_empty()
+    }
+
     /// The end of a way back that was begun before the process was killed: its revisions are on the disk, and the state that
     /// ordered them is not.
     pub(super) fn interrupted_return(&self, record: &RolloutRecord) -> Option<End> {
-        record.machine.place()?;
+        if record.machine.has_ended() || record.machine.goes_back().is_some() {
+            return None;
+        }
         let index = self.log.index();
         let changed = record
             .tracks

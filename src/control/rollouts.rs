@@ -11,7 +11,7 @@ use super::{
     clock::now_ms,
     data_answers::DataAnswers,
     hook_loop::drop_owed,
-    rollout_orders::{end_superseded, not_written},
+    rollout_orders::{CarriedOut, end_superseded, not_written},
     rollout_record::RolloutRecord,
     rollout_registry::{MOST_RUNNING, RolloutEntry},
     rollout_track::{Track, Tracks},
@@ -76,6 +76,7 @@ impl Controller {
         entry: &Arc<RolloutEntry>,
         action: Option<Action>,
     ) -> Result<(), RolloutError> {
+        let _ordering = entry.ordering.lock().await;
         let mut run = entry.running.lock().await;
         for forgotten in self.rollouts.add(entry) {
             drop_owed(&forgotten.record());
@@ -93,7 +94,11 @@ impl Controller {
             return Err(not_written().into());
         };
         let done = match self.check_room(&run.record, action) {
-            Ok(()) => self.carry_out(entry, &mut run, action).await,
+            Ok(()) => {
+                let done;
+                (run, done) = self.carry_out(entry, run, action).await;
+                done.map(drop)
+            }
             refused => refused,
         };
         if let Err(error) = done {
@@ -188,6 +193,11 @@ impl Controller {
         } else {
             DataAnswers::default()
         };
+        let _ordering = if is_return {
+            None
+        } else {
+            Some(entry.ordering.lock().await)
+        };
         let mut run = entry.running.lock().await;
         if let Some(changed) = self.changed_by_others(&run.record) {
             if !run.record.machine.has_ended() {
@@ -206,8 +216,12 @@ impl Controller {
         run.record.note(by, format!("{}{why}", command.as_str()));
         entry.show(&run.record);
         let done = match action {
-            Some(action) => self.carry_out(&entry, &mut run, action).await,
-            None => Ok(()),
+            Some(action) => {
+                let done;
+                (run, done) = self.carry_out(&entry, run, action).await;
+                done
+            }
+            None => Ok(CarriedOut::Done),
         };
         let is_forward = matches!(action, Some(Action::Publish(_)));
         if let Err(error) = &done
@@ -227,7 +241,9 @@ impl Controller {
         drop(run);
         let is_saved = self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
-        done?;
+        if done? == CarriedOut::Withdrawn {
+            return Err(entry.record().machine.withdrawal().into());
+        }
         // An order forward was saved before, and a way back waits for no disk.
         if action.is_none() && !is_saved {
             return Err(RolloutError::NotSaved);

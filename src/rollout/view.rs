@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    command::Refused,
     machine::Machine,
     phase::Phase,
     place::{End, PauseReason, Place, State, Target},
@@ -111,6 +112,20 @@ impl Machine {
         match self.phase {
             Phase::Returning(end) => Some(end),
             _ => None,
+        }
+    }
+
+    /// True if the weight of a target is ordered and not confirmed.
+    pub fn awaits(&self, weight: Target) -> bool {
+        matches!(self.phase, Phase::Moving { target, .. } if target == weight)
+    }
+
+    /// The refusal of an order that was withdrawn.
+    pub const fn withdrawal(&self) -> Refused {
+        if self.goes_back().is_some() {
+            Refused::GoesBack
+        } else {
+            Refused::Ended
         }
     }
 

@@ -33,6 +33,7 @@ mod quarantine;
 mod queries;
 mod sessions;
 mod trains;
+mod withdrawn;
 
 /// A plan whose first step is never left by itself.
 const LONG: &str = r#"{"steps":[{"weight":5,"hold":"10m"},{"weight":100}]}"#;
