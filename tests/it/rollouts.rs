@@ -28,6 +28,7 @@ mod approval;
 mod data;
 mod good;
 mod killed;
+mod killed_trains;
 mod kinds;
 mod quarantine;
 mod queries;

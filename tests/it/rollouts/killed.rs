@@ -9,15 +9,18 @@ const PLAN: &str =
 /// Weights of the release at its steps, and without any.
 const WEIGHTS: [u64; 4] = [0, 5, 50, 95];
 
-struct Killed {
-    program: Switchback,
-    is_bad: Arc<AtomicBool>,
-    random: Random,
+/// A program to be killed.
+pub(super) struct Killed {
+    pub(super) program: Switchback,
+    pub(super) is_bad: Arc<AtomicBool>,
+    pub(super) random: Random,
+    /// Paths that get requests.
+    pub(super) paths: &'static [&'static str],
     _origins: [Origin; 2],
 }
 
 impl Killed {
-    fn start(seed: u64) -> Self {
+    pub(super) fn start(seed: u64) -> Self {
         let is_bad = Arc::new(AtomicBool::new(false));
         let fails = Arc::clone(&is_bad);
         let green = Origin::answering(move |_| {
@@ -32,17 +35,20 @@ impl Killed {
             "access_log.format = \"off\"\nworkers = 1\n\
              [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
              [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\
-             [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n"
+             [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n\
+             [[routes]]\nname = \"tools\"\npath_prefix = \"/tools\"\nsplit = {{ blue = 100, green = 0 }}\n\
+             [[routes]]\nname = \"other\"\npath_prefix = \"/other\"\nsplit = {{ blue = 100, green = 0 }}\n"
         );
         Self {
             program: Switchback::start(&[""], &rest),
             is_bad,
             random: Random(seed),
+            paths: &["/"],
             _origins: origins,
         }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub(super) fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let (address, length) = (self.program.admin(), body.len());
         let mut client = Client::connect(address);
         client.send(format!(
@@ -69,7 +75,7 @@ impl Killed {
     }
 
     /// Sends requests for a random time of up to a second, and kills the program then.
-    fn serve_and_kill(&mut self) {
+    pub(super) fn serve_and_kill(&mut self) {
         let end = Instant::now() + Duration::from_millis(self.random.below(1_000));
         self.serve_until(|_| Instant::now() > end);
         self.program.kill_and_restart();
@@ -79,12 +85,14 @@ impl Killed {
     fn serve_until(&self, is_over: impl Fn(&Self) -> bool) {
         let mut client = Client::connect(self.program.listeners[0]);
         while !is_over(self) {
-            (0..20).for_each(|_| drop(client.get("/")));
+            for path in self.paths {
+                (0..20).for_each(|_| drop(client.get(path)));
+            }
         }
     }
 
     /// Sends requests until a rollout has ended.
-    fn ends(&self, path: &str) -> Value {
+    pub(super) fn ends(&self, path: &str) -> Value {
         let end = Instant::now() + Duration::from_secs(60);
         let rollout = |this: &Self| this.ask("GET", path, "").1;
         self.serve_until(|this| rollout(this)["ended_at"].is_string() || Instant::now() > end);
