@@ -85,8 +85,8 @@ fn a_session_that_was_bad_before_a_restart_counts_no_second_time() {
     loop {
         let text = std::fs::read_to_string(&file).unwrap();
         let saved: Value = serde_json::from_str(&text).unwrap();
-        if counted(&saved[0]) == (10, 1) {
-            assert_eq!(saved[0]["bad_sessions"].as_str().unwrap().len(), 6);
+        if counted(&saved["entry"][0]) == (10, 1) {
+            assert_eq!(saved["entry"][0]["bad_sessions"].as_str().unwrap().len(), 6);
             break;
         }
         assert!(Instant::now() < end, "{text}");
