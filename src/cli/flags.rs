@@ -17,9 +17,11 @@ use super::{
     text::{Columns, clean},
 };
 use crate::{
-    api::{FlagEvaluation, FlagList, MessageRequest},
+    api::{FlagEvaluation, FlagList, MessageRequest, RouteList},
     config,
-    model::{Date, FlagName, FlagPatch, FlagSpec, FlagState, FlagType, FlagValue, VariantName},
+    model::{
+        Date, FlagName, FlagPatch, FlagSpec, FlagState, FlagType, FlagValue, RouteSpec, VariantName,
+    },
 };
 
 /// Help below the list of its subcommands.
@@ -138,7 +140,7 @@ pub(super) struct FlagSet {
 pub(super) async fn flag(client: &Client, verb: FlagVerb) -> Result<Out, Failure> {
     match verb {
         FlagVerb::List => list(client).await,
-        FlagVerb::Show { flag } => show(client, path(&flag)).await,
+        FlagVerb::Show { flag } => show_flag(client, &flag).await,
         FlagVerb::On { flag, change } => switch(client, &flag, FlagState::On, &change).await,
         FlagVerb::Off { flag, change } => switch(client, &flag, FlagState::Off, &change).await,
         FlagVerb::Set(set) => set_flag(client, set).await,
@@ -158,6 +160,23 @@ pub(super) async fn flag(client: &Client, verb: FlagVerb) -> Result<Out, Failure
         } => evaluate(client, &flag, key, &attributes).await,
         FlagVerb::Remove { flag, change } => remove(client, path(&flag), false, &change).await,
     }
+}
+
+/// One flag, with the routes that hand it over as a comment.
+async fn show_flag(client: &Client, flag: &FlagName) -> Result<Out, Failure> {
+    let shown = show(client, path(flag)).await?;
+    let answer = client.send(ApiRequest::get("/v1/routes")).await?;
+    let list: RouteList = answer.read()?;
+    let routes = list
+        .routes
+        .iter()
+        .filter(|route| route.flags.contains(flag));
+    let note = |route: &RouteSpec| format!("# handed to the endpoints of route {}\n", route.name);
+    let notes: String = routes.map(note).collect();
+    Ok(Out {
+        text: notes + &shown.text,
+        ..shown
+    })
 }
 
 async fn list(client: &Client) -> Result<Out, Failure> {

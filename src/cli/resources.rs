@@ -23,8 +23,8 @@ use super::{
 use crate::{
     config,
     model::{
-        EndpointSpec, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
-        Version,
+        EndpointSpec, FlagName, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName,
+        RouteSpec, Version,
     },
 };
 
@@ -100,7 +100,7 @@ pub(super) enum RouteVerb {
     #[command(
         after_help = "Values that are not given stay as they are. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
     )]
-    Set(RouteSet),
+    Set(Box<RouteSet>),
     /// Remove one
     #[command(after_help = "Example:\n  switchback route remove chat")]
     Remove {
@@ -117,7 +117,7 @@ pub(super) struct RouteSet {
     /// The route
     route: RouteName,
     /// TOML file that holds the whole route, as below `[[routes]]`, or a configuration that contains it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "path", "path_prefix", "split", "stable"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "path", "path_prefix", "split", "stable", "flags", "no_flags", "flag_baggage"])]
     file: Option<PathBuf>,
     /// Host to match, replacing the current ones; repeat for each
     #[arg(long)]
@@ -134,6 +134,15 @@ pub(super) struct RouteSet {
     /// Release that an abort goes back to
     #[arg(long, value_name = "RELEASE")]
     stable: Option<ReleaseName>,
+    /// Flag to hand to the endpoints as `x-flag-NAME`; repeat for each; replaces all of them
+    #[arg(long = "flag", value_name = "FLAG")]
+    flags: Vec<FlagName>,
+    /// Hand no flag to the endpoints
+    #[arg(long, conflicts_with = "flags")]
+    no_flags: bool,
+    /// Send the flags as W3C `baggage` as well
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    flag_baggage: Option<bool>,
     #[command(flatten)]
     more: HealthArgs,
     #[command(flatten)]
@@ -157,7 +166,7 @@ pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failu
     match verb {
         RouteVerb::List => queries::list_routes(client).await,
         RouteVerb::Show { route } => show(client, route_path(&route)).await,
-        RouteVerb::Set(set) => set_route(client, set).await,
+        RouteVerb::Set(set) => set_route(client, *set).await,
         RouteVerb::Remove { route, change } => {
             remove(client, route_path(&route), false, &change).await
         }
@@ -233,8 +242,19 @@ async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
     if set.stable.is_some() {
         spec.stable = set.stable;
     }
+    hand_over(&mut spec, set.flags, set.no_flags, set.flag_baggage);
     let ask = write(path, &spec, seen, &set.change);
     done(client.send(ask.health(&set.more)).await?)
+}
+
+/// Sets the flags that the endpoints get.
+fn hand_over(spec: &mut RouteSpec, flags: Vec<FlagName>, none: bool, baggage: Option<bool>) {
+    if none {
+        (spec.flags, spec.flag_baggage) = (Vec::new(), false);
+    } else if !flags.is_empty() {
+        spec.flags = flags;
+    }
+    spec.flag_baggage = baggage.unwrap_or(spec.flag_baggage);
 }
 
 fn splitless(route: &RouteName) -> Failure {

@@ -3,7 +3,7 @@
 //! A recipient that merges trailers into the head would let them override it, so fields for framing, routing,
 //! authentication or content description are dropped there (RFC 9110, section 6.5.1).
 
-use super::{Field, KnownField, KnownSet};
+use super::{Field, KnownField, KnownSet, is_flag_field};
 
 const FORBIDDEN: KnownSet = KnownSet::of(&[
     KnownField::Accept,
@@ -43,6 +43,7 @@ pub fn is_trailer_allowed(field: &Field<'_>) -> bool {
     !(FORBIDDEN.contains(known)
         || known.is_hop_by_hop()
         || known.is_protected()
+        || is_flag_field(field.name)
         || field.name.contains(&b'_'))
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, HumanDuration,
+    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, FlagName, HumanDuration,
     InFlightSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec, RouteName,
     Weights,
 };
@@ -89,6 +89,14 @@ pub struct RouteSpec {
     /// response.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_decision: bool,
+    /// Flags that endpoints get with each request, in the field `x-flag-NAME`; at most 16. Such fields of clients are
+    /// removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, max_items = 16)]
+    pub flags: Vec<FlagName>,
+    /// True to send the flags as members `flag.NAME` of W3C `baggage` as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flag_baggage: bool,
     /// Synthetic requests for drills: `smoke` sends each to the predecessor, `full` sends them as a load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16)]
@@ -306,6 +314,8 @@ impl RouteSpec {
             host_header: None,
             expose_release: None,
             expose_decision: false,
+            flags: Vec::new(),
+            flag_baggage: false,
             drill: Vec::new(),
             upgrades: Vec::new(),
             last_whole: None,

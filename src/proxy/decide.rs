@@ -42,6 +42,8 @@ pub(super) struct Choice {
     pub(super) reason: DecisionReason,
     /// The release that its session was pinned to has left the route.
     pub(super) has_left: bool,
+    /// Key of the flags of the route: that of the session, or else a random one.
+    pub(super) key: u64,
 }
 
 /// The pin of a request.
@@ -57,14 +59,15 @@ impl Choice {
     /// The release that a key is split to. A random key is a key like any other.
     #[inline]
     pub(super) fn by_split(route: &Route, key: u64) -> Self {
-        Self::of(route.split().position(key), DecisionReason::Split)
+        Self::of(route.split().position(key), DecisionReason::Split, key)
     }
 
-    fn of(entry: usize, reason: DecisionReason) -> Self {
+    fn of(entry: usize, reason: DecisionReason, key: u64) -> Self {
         Self {
             entry,
             reason,
             has_left: false,
+            key,
         }
     }
 }
@@ -80,35 +83,45 @@ pub(super) fn decide(
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
 ) -> Result<Choice, ProxyError> {
-    let (mut key, settings) = (input.random, &shared.settings);
+    let (mut affinity, mut followed) = (None, None);
+    let settings = &shared.settings;
     if route.has_sessions() {
         let before = input.session.get();
         let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
-        key = session.key().unwrap_or(key);
+        affinity = session.key();
+        followed = before.pinned().map(|pinned| pinned.key);
         input.session.set(Session {
             is_counted: before.is_counted,
             ..session
         });
     }
+    let key = affinity.unwrap_or(input.random);
     if input.falls_back {
         // Without one, the table has changed, and the request may have been sent to the release before.
         let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
-        return Ok(Choice::of(fallback, DecisionReason::Fallback));
+        // The pin of its session is not looked at again.
+        let key = affinity.or(followed).unwrap_or(input.random);
+        return Ok(Choice::of(fallback, DecisionReason::Fallback, key));
     }
     if let Some(entry) = overridden(settings, route, request, input)? {
-        return Ok(Choice::of(entry, DecisionReason::Override));
+        return Ok(Choice::of(entry, DecisionReason::Override, key));
     }
     let pin = Pins::of(route, shared).map_or(Pin::None, |pins| {
         pinned(pins, settings, (table, route), request, input.session)
     });
+    let by_pin = |entry| {
+        // An affinity key outlives the session, so that a user keeps what the flags gave.
+        let key = affinity.or_else(|| input.session.get().key());
+        Choice::of(entry, DecisionReason::Pin, key.unwrap_or(input.random))
+    };
     if let Pin::Stays(entry) = pin {
-        return Ok(Choice::of(entry, DecisionReason::Pin));
+        return Ok(by_pin(entry));
     }
     if matches!(pin, Pin::None)
         && let Some(protocol) = route.agent_protocol()
         && let Some(entry) = learned(shared, (table, route), (protocol, request), input)
     {
-        return Ok(Choice::of(entry, DecisionReason::Pin));
+        return Ok(by_pin(entry));
     }
     Ok(Choice {
         has_left: matches!(pin, Pin::Leaves),

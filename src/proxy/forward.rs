@@ -6,6 +6,7 @@
 use crate::message::{Field, KnownField, KnownSet, Target, Version};
 use crate::table::Route;
 
+use super::flag_fields::FlagFields;
 use super::io::{FieldSink, HeadFields, RequestParts};
 use super::pins::Pins;
 use super::settings::PeerInfo;
@@ -36,6 +37,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) trace: Option<(u64, u64)>,
     /// Pins of the route, whose ids are opened.
     pub(super) pins: Option<Pins<'f>>,
+    /// Flags of the route, if it hands some to its endpoints.
+    pub(super) flags: Option<FlagFields<'f>>,
     /// The response is to be a whole agent card, uncompressed.
     pub(super) is_card: bool,
 }
@@ -85,6 +88,9 @@ pub(super) fn write_request(
     }
     if let Some(pins) = forwarding.pins {
         pins.write_request(parts, out);
+    }
+    if let Some(flags) = forwarding.flags {
+        flags.write(parts, out, scratch);
     }
     write_own(out, parts, forwarding, scratch, authority);
     write_ids(out, forwarding, seen.has_trace);
@@ -147,6 +153,7 @@ const OF_A_COPY: KnownSet = KnownSet::of(&[
 struct HeaderFilter<'f> {
     cookies: bool,
     pins: Option<Pins<'f>>,
+    flags: Option<FlagFields<'f>>,
     /// Fields whose value or context decides.
     conditional: KnownSet,
     has_trace: bool,
@@ -179,6 +186,7 @@ impl<'f> HeaderFilter<'f> {
         }
         Self {
             pins: forwarding.pins,
+            flags: forwarding.flags,
             conditional,
             makes_traces: forwarding.trace.is_some(),
             cookies: false,
@@ -200,7 +208,10 @@ impl<'f> HeaderFilter<'f> {
             return true;
         }
         match field.known {
-            KnownField::Other => parts.facts.nominated.is_other_hop_by_hop(field),
+            KnownField::Other => {
+                parts.facts.nominated.is_other_hop_by_hop(field)
+                    || self.flags.is_some_and(|flags| flags.takes(field))
+            }
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
             KnownField::Cookie
                 if parts.facts.version == Version::Http2

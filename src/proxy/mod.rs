@@ -42,6 +42,7 @@ mod error;
 mod error_form;
 mod event_stream;
 mod fair_queue;
+mod flag_fields;
 mod forward;
 mod grpc;
 mod h2;

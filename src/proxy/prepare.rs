@@ -14,6 +14,7 @@ use super::connect::Connected;
 use super::decide::DecisionInput;
 use super::error::ProxyError;
 use super::error_form::ErrorForm;
+use super::flag_fields::FlagFields;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
@@ -330,6 +331,10 @@ pub(super) fn write_fields(
             .makes_traces
             .then(|| (worker.random(), worker.random())),
         pins: Pins::of(selected.route(), &worker.shared),
+        flags: selected
+            .route()
+            .flags()
+            .map(|flags| FlagFields::new(flags, selected.decision.flags)),
         is_card: context.card.is_some(),
     };
     let mut scratch = worker.take_buffer();

@@ -9,7 +9,7 @@ use crate::fleet::{InFlight, Permit, Pick, PickError};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::OutcomeTable;
-use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
+use crate::table::{FlagVariants, Release, RevisionInFlight, Route, RoutingTable};
 
 use super::body_form::Peeked;
 use super::decide::{Choice, DecisionInput, decide};
@@ -30,6 +30,8 @@ pub(super) struct Decision {
     pub(super) reason: DecisionReason,
     // Invariant: an index into the entries of the route's split.
     entry: usize,
+    /// Variants of the route's flags, drawn by the table that chose the release.
+    pub(super) flags: FlagVariants,
 }
 
 /// The release and the endpoint of a request, which counts as in flight on both until this is dropped.
@@ -70,13 +72,16 @@ pub(super) fn select(
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let chosen = choose(worker, (table.as_ref(), route.as_ref()), request, input)?;
-        let Choice { entry, reason, .. } = chosen;
+        let Choice {
+            entry, reason, key, ..
+        } = chosen;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
             revision: table.revision(),
             reason,
             entry,
+            flags: variants(route, entry, key),
         };
         let begins_anew = || begins_anew(route, request);
         if chosen.has_left && begins_anew() {
@@ -121,6 +126,13 @@ pub(super) fn select(
             permit,
         })
     })
+}
+
+/// The variants of the route's flags for a key.
+#[inline]
+fn variants(route: &Route, entry: usize, key: u64) -> FlagVariants {
+    let flags = route.flags();
+    flags.map_or_else(FlagVariants::default, |flags| flags.variants(entry, key))
 }
 
 /// The release of a request, and the reason for it.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Flags, Leave, Release, Route, Split, SplitEntry, index::Index, validate};
+use super::{Flags, Leave, Release, Route, RouteFlags, Split, SplitEntry, index::Index, validate};
 use crate::{
     fleet::Fleet,
     model::{
@@ -70,12 +70,17 @@ pub fn compile(
     }
     let spec = state.spec.clone();
     let releases = compile_releases(&spec, touched, previous, fleet);
-    let routes = compile_routes(&spec, touched, previous, &releases, fleet)?;
     let flags = Flags::compile(
         spec.flags(),
         touched,
         previous.map(|previous| &previous.flags),
     )?;
+    let parts = Parts {
+        releases: &releases,
+        flags: &flags,
+        fleet,
+    };
+    let routes = compile_routes(&spec, touched, previous, &parts)?;
     let index = match previous {
         Some(previous) if !touched.structure => Arc::clone(&previous.index),
         _ => Arc::new(Index::new(spec.routes().iter().map(|route| &***route))),
@@ -91,6 +96,13 @@ pub fn compile(
         state,
         leave: Leave::SPLIT,
     })
+}
+
+/// Compiled parts that routes are compiled from.
+struct Parts<'p> {
+    releases: &'p Releases,
+    flags: &'p Flags,
+    fleet: &'p Fleet,
 }
 
 type Releases = Arc<BTreeMap<ReleaseName, Arc<Release>>>;
@@ -126,10 +138,9 @@ fn compile_routes(
     spec: &TableSpec,
     touched: &ChangeSet,
     previous: Option<&Compiled>,
-    releases: &Releases,
-    fleet: &Fleet,
+    parts: &Parts<'_>,
 ) -> Result<ChunkedMap<Arc<Route>>, Vec<Problem>> {
-    let compile = |route: &Arc<Hashed<RouteSpec>>| compile_route(route, releases, fleet);
+    let compile = |route: &Arc<Hashed<RouteSpec>>| compile_route(route, parts);
     let Some(previous) = previous else {
         return spec.routes().iter().map(compile).collect();
     };
@@ -138,13 +149,17 @@ fn compile_routes(
             .split()
             .entries()
             .iter()
-            .all(|entry| is_current(entry, releases))
+            .all(|entry| is_current(entry, parts.releases))
+    };
+    let has_other_flags = |route: &Route| {
+        let flags = route.flags();
+        flags.is_some_and(|flags| !flags.is_current(parts.flags))
     };
     if touched.structure || spec.routes().len() != previous.routes.len() {
         let reuse = |route: &Arc<Hashed<RouteSpec>>| {
-            let old = previous
-                .named(&route.name)
-                .filter(|old| Arc::ptr_eq(old.spec(), route) && !stale(old));
+            let old = previous.named(&route.name).filter(|old| {
+                Arc::ptr_eq(old.spec(), route) && !stale(old) && !has_other_flags(old)
+            });
             old.map_or_else(|| compile(route), |old| Ok(Arc::clone(old)))
         };
         return spec.routes().iter().map(reuse).collect();
@@ -158,6 +173,11 @@ fn compile_routes(
         let routes = previous.routes.iter().enumerate();
         let by_release = routes.filter(|(_, route)| stale(route));
         places.extend(by_release.map(|(place, _)| place));
+    }
+    if !touched.flags.is_empty() {
+        let routes = previous.routes.iter().enumerate();
+        let by_flag = routes.filter(|(_, route)| has_other_flags(route));
+        places.extend(by_flag.map(|(place, _)| place));
     }
     let replace = |routes: ChunkedMap<Arc<Route>>, place: usize| {
         let Some(route) = spec.routes().get(place) else {
@@ -178,26 +198,31 @@ fn is_current(entry: &SplitEntry, releases: &Releases) -> bool {
 
 fn compile_route(
     route: &Arc<Hashed<RouteSpec>>,
-    releases: &Releases,
-    fleet: &Fleet,
+    parts: &Parts<'_>,
 ) -> Result<Arc<Route>, Vec<Problem>> {
     let entry = |(name, weight): (&ReleaseName, &u32)| {
-        let release = releases.get(name)?;
-        let cells = fleet.cells(&route.name, name, release.version());
+        let release = parts.releases.get(name)?;
+        let cells = parts.fleet.cells(&route.name, name, release.version());
         Some(SplitEntry::new(Arc::clone(release), *weight, cells))
     };
     let entries: Option<Vec<_>> = route.split.iter().map(entry).collect();
     let split = entries.and_then(Split::new);
     // Validated input cannot fail here; a gap in the validation is reported as an error instead of a panic.
-    let unsound = || {
+    let unsound = |key: &str, message: &str| {
         vec![Problem::new(
-            format!("routes.{}.split", route.name),
-            "the split names an unknown release or has no weight",
+            format!("routes.{}.{key}", route.name),
+            message,
         )]
     };
-    split
-        .map(|split| Arc::new(Route::new(Arc::clone(route), split)))
-        .ok_or_else(unsound)
+    let split = split.ok_or_else(|| {
+        unsound(
+            "split",
+            "the split names an unknown release or has no weight",
+        )
+    })?;
+    let flags = RouteFlags::new(route, &split, parts.flags)
+        .map_err(|()| unsound("flags", "the route names an unknown flag"))?;
+    Ok(Arc::new(Route::new(Arc::clone(route), split, flags)))
 }
 
 impl Compiled {

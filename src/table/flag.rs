@@ -96,6 +96,11 @@ impl Flag {
         &self.spec
     }
 
+    /// Its variants; the place of each is the number by which it is chosen.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
     pub(super) fn variant(&self, place: usize) -> &Variant {
         &self.variants[place]
     }
@@ -108,6 +113,17 @@ impl Flag {
     /// True if it is off, and so everybody gets the default.
     pub fn is_off(&self) -> bool {
         self.spec.state == FlagState::Off
+    }
+
+    /// The place of a variant.
+    pub(super) fn place_of(&self, variant: &VariantName) -> Option<usize> {
+        place_of(&self.variants, variant)
+    }
+
+    /// The variant that the split of a rule gives to a key.
+    pub(super) fn draw(&self, rule: usize, key: u64) -> usize {
+        let rule = self.rules.get(rule);
+        rule.map_or(self.default, |rule| drawn(&rule.draws, key))
     }
 
     /// The variant that the rules give to a context.

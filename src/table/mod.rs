@@ -8,6 +8,8 @@ mod compile;
 mod departures;
 mod flag;
 mod flag_condition;
+mod flag_plan;
+mod flag_text;
 mod flags;
 mod hash;
 mod index;
@@ -17,6 +19,7 @@ mod release;
 mod retry_policy;
 mod route;
 mod route_check;
+mod route_flags;
 mod routing;
 mod semver;
 mod split;
@@ -31,6 +34,7 @@ mod validate_flag;
 mod validate_health;
 mod validate_retries;
 mod validate_route;
+mod validate_route_flags;
 mod validate_session;
 mod validate_way_back;
 mod work_board;
@@ -47,6 +51,7 @@ pub use self::{
     release::Release,
     retry_policy::RetryPolicy,
     route::Route,
+    route_flags::{FLAG_MEMBER, FlagVariants, RouteFlags},
     routing::{RevisionInFlight, RoutingTable},
     split::{Split, SplitEntry},
     swap::{RevisionConflict, RollbackError, StackChange, Swapped},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PinField, RetryPolicy, Split, affinity::Affinity};
+use super::{PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -18,6 +18,7 @@ pub struct Route {
     affinity: Option<Affinity>,
     retries: RetryPolicy,
     pins: Box<[PinField]>,
+    flags: Option<Box<RouteFlags>>,
     has_sessions: bool,
     is_stamped: bool,
     // A stamp, or the decision.
@@ -25,7 +26,11 @@ pub struct Route {
 }
 
 impl Route {
-    pub(super) fn new(spec: Arc<Hashed<RouteSpec>>, split: Split) -> Self {
+    pub(super) fn new(
+        spec: Arc<Hashed<RouteSpec>>,
+        split: Split,
+        flags: Option<Box<RouteFlags>>,
+    ) -> Self {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
         let has_affinity = !spec.affinity.is_empty();
@@ -36,6 +41,7 @@ impl Route {
             is_stamped: spec.is_stamped(),
             says_more: spec.is_stamped() || spec.expose_decision,
             pins,
+            flags,
             rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
@@ -103,6 +109,12 @@ impl Route {
     /// Fields that carry pins.
     pub fn pins(&self) -> &[PinField] {
         &self.pins
+    }
+
+    /// Flags that its endpoints get, if there are any.
+    #[inline]
+    pub fn flags(&self) -> Option<&RouteFlags> {
+        self.flags.as_deref()
     }
 
     /// Name of the cookie to set if a request has no key, if the route generates one.

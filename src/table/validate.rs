@@ -2,11 +2,18 @@
 //!
 //! Only the changed parts are checked, with one exception: if a release was removed, every split is searched for it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
-use super::{validate_balance, validate_flag, validate_health, validate_route, validate_way_back};
+use super::{
+    route_check::Check, validate_balance, validate_flag, validate_health, validate_route,
+    validate_route_flags, validate_way_back,
+};
 use crate::model::{
-    ChangeSet, EndpointSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
+    ChangeSet, EndpointSpec, Hashed, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme,
+    TableState,
 };
 
 /// Maximum number of endpoints of a release.
@@ -40,7 +47,25 @@ pub(super) fn problems(state: &TableState, touched: &ChangeSet, everything: bool
         duplicates(state, &mut problems);
     }
     validate_flag::problems(state.spec.flags(), touched, everything, &mut problems);
+    if !(everything || gone || touched.structure) {
+        flags_of_routes(state, touched, &mut problems);
+    }
     problems
+}
+
+/// Problems of routes that have not changed themselves, but hand over a flag that has.
+fn flags_of_routes(state: &TableState, touched: &ChangeSet, problems: &mut Vec<Problem>) {
+    if touched.flags.is_empty() {
+        return;
+    }
+    let hands_over = |route: &&Arc<Hashed<RouteSpec>>| {
+        route.flags.iter().any(|flag| touched.flags.contains(flag))
+            && !touched.routes.contains(&route.name)
+    };
+    for route in state.spec.routes().iter().filter(hands_over) {
+        let mut check = Check::new(route, problems);
+        validate_route_flags::problems(route, state.spec.flags(), &mut check);
+    }
 }
 
 fn release(

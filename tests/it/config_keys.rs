@@ -284,6 +284,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.host_header", Here(table::host_header, ["preserve", "endpoint"])),
     ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
     ("routes.expose_decision", Here(table::decision, ["true", "false"])),
+    ("routes.flags", By("an_endpoint_gets_the_flags_of_its_release_until_they_are_off_and_after_the_way_back")),
+    ("routes.flag_baggage", By("nobody_forges_a_flag")),
     ("routes.overrides", By("a_name_is_enough_where_the_route_says_so")),
     ("routes.drill.path", By("a_smoke_drill_sends_marked_requests_to_the_predecessor_and_they_count_for_nothing")),
     ("routes.drill.method", By("a_smoke_drill_sends_marked_requests_to_the_predecessor_and_they_count_for_nothing")),

@@ -65,6 +65,7 @@ mod retries;
 mod rollback;
 mod rollback_promise;
 mod rollouts;
+mod route_flags;
 mod sessions;
 mod shutdown;
 mod start;

@@ -73,6 +73,7 @@ fn forwarded_as(
             host: None,
             trace,
             pins: None,
+            flags: None,
             is_card: false,
         };
         let mut lines = Lines::default();
