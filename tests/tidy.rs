@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["fleet", "model", "table"]),
     ("net", &["config", "model"]),
     ("hooks", &["api", "config", "model", "net"]),
-    ("telemetry", &["fleet", "model", "stats", "table"]),
+    ("telemetry", &["fleet", "model", "net", "stats", "table"]),
     ("demo", &["config", "message", "model"]),
     // the control plane
     ("history", &["model"]),
@@ -146,7 +146,7 @@ const HTTP_TYPES: &[&str] = &[
     "src/admin/",
     "src/cli/",
     "src/demo/",
-    "src/hooks/http_post.rs",
+    "src/net/http_post.rs",
     "src/ofrep/",
     "src/server/synthetic.rs",
 ];

@@ -152,6 +152,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         ServerError::Import(_) => Exit::TryAgain,
         ServerError::Thread(_) | ServerError::Discovery(_) => Exit::Internal,
         ServerError::Access(_)
+        | ServerError::Collector(_)
         | ServerError::AccessLog { .. }
         | ServerError::Bind { .. }
         | ServerError::Config(_)

@@ -50,6 +50,9 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     if let Some(datadog) = &config.datadog {
         datadog.check(&mut found);
     }
+    if let Some(opentelemetry) = &config.opentelemetry {
+        opentelemetry.check(&mut found);
+    }
     config.prometheus.check(&mut found);
     found.extend(config.shutdown.problem());
     if files == FileCheck::MustExist {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Cloudwatch, Datadog, Discovery, Drills, Feedback, HealthChecks, History,
-    HookSpec, Listener, Log, Network, Observe, Ofrep, Prometheus, ResourceLimits, Rollback,
-    Sessions, Shutdown, Timeouts, Variables, Verification,
+    HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry, Prometheus, ResourceLimits,
+    Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -68,6 +68,9 @@ pub struct Config {
     /// Metrics for `CloudWatch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloudwatch: Option<Cloudwatch>,
+    /// Metrics for a collector of OpenTelemetry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opentelemetry: Option<Opentelemetry>,
     /// Event log.
     pub log: Log,
     /// Shutdown of the process.
@@ -164,6 +167,9 @@ impl Config {
         if let Some(path) = self.datadog.as_mut().and_then(|one| one.socket.as_mut()) {
             visit("datadog.socket".into(), path);
         }
+        if let Some(opentelemetry) = &mut self.opentelemetry {
+            opentelemetry.each_path(&mut visit);
+        }
         for (place, token) in self.admin.tokens.iter_mut().enumerate() {
             if let Some(file) = &mut token.file {
                 visit(format!("admin.tokens.{place}.file"), file);
@@ -189,17 +195,7 @@ impl Config {
                 visit(format!("hooks.{name}.ca"), ca);
             }
         }
-        if let Some(file) = self
-            .prometheus
-            .token
-            .as_mut()
-            .and_then(|token| token.file.as_mut())
-        {
-            visit("prometheus.token.file".into(), file);
-        }
-        if let Some(ca) = &mut self.prometheus.ca {
-            visit("prometheus.ca".into(), ca);
-        }
+        self.prometheus.each_path(&mut visit);
         let listeners = self.listeners.iter_mut().enumerate();
         let listeners = listeners
             .map(|(place, listener)| (format!("listeners.{place}"), listener.tls.as_mut()));

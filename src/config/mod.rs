@@ -27,6 +27,7 @@ mod listener;
 mod network;
 mod normal_form;
 mod ofrep;
+mod opentelemetry;
 mod part;
 mod prometheus;
 mod read;
@@ -58,6 +59,7 @@ pub use self::{
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
     ofrep::Ofrep,
+    opentelemetry::{Opentelemetry, TemporalityName},
     part::{load_flag, load_release, load_route},
     prometheus::Prometheus,
     sections::{

@@ -45,6 +45,17 @@ impl Default for Prometheus {
 }
 
 impl Prometheus {
+    /// Visits every file path with its configuration path.
+    pub(super) fn each_path(&mut self, visit: &mut impl FnMut(String, &mut PathBuf)) {
+        let token = self.token.as_mut();
+        if let Some(file) = token.and_then(|token| token.file.as_mut()) {
+            visit("prometheus.token.file".into(), file);
+        }
+        if let Some(ca) = &mut self.ca {
+            visit("prometheus.ca".into(), ca);
+        }
+    }
+
     /// Checks what can be said without reading the token.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         let interval = self.interval;

@@ -6,11 +6,11 @@ use super::{
     command,
     error::CallError,
     hook::{Hook, Target},
-    http_post::{Post, post},
     message::HookMessage,
     payload::{self, Payload},
     signature,
 };
+use crate::net::{Post, post};
 
 /// Largest answer that is read, and largest output of a command.
 const LARGEST: usize = 64 * 1024;
@@ -64,11 +64,12 @@ async fn call(
                 url,
                 tls: tls.as_ref(),
                 content_type: payload.content_type,
+                accept: "application/json",
                 fields: fields(hook, id, seconds, &payload),
-                body: payload.body,
+                body: payload.body.into(),
             };
             let posted = timeout(limit, post(request, most)).await;
-            posted.map_err(|_| CallError::Timeout(limit))?
+            Ok(posted.map_err(|_| CallError::Timeout(limit))??)
         }
         Target::Command { words, room } => {
             let room = timeout(limit, room.acquire()).await;

@@ -4,7 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::net::NetError;
+use super::decision::one_line;
+use crate::net::{NetError, PostError};
 
 /// Error of the settings of a hook.
 #[derive(Debug, Error)]
@@ -79,6 +80,22 @@ impl CallError {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+}
+
+impl From<PostError> for CallError {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Exchange(text) => Self::Exchange(one_line(&text)),
+            PostError::Large(most) => Self::Large(most),
+            PostError::Status {
+                status,
+                retry_after,
+            } => Self::Status {
+                status,
+                retry_after,
+            },
         }
     }
 }

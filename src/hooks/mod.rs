@@ -5,7 +5,7 @@
 //! is owed and tells the rollout what a gate has said; here is one attempt, and what it means.
 //!
 //! Pure are `backoff` and `schedule` (times of attempts), `decision` (the answer of a gate), `message`, `payload`, `slack`
-//! and `signature`. I/O is in `http_post`, `command` and, above both, `call`. Beside hooks, `prometheus` asks for the values
+//! and `signature`. I/O is in `command` and, above it and the `post` of [`net`](crate::net), in `call`. Beside hooks, `prometheus` asks for the values
 //! that a plan compares.
 
 mod ask;
@@ -16,7 +16,6 @@ mod data_question;
 mod decision;
 mod error;
 mod hook;
-mod http_post;
 mod message;
 mod payload;
 mod prometheus;

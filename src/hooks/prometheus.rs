@@ -5,14 +5,11 @@ use std::{fmt, fs, sync::Arc, time::Duration};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{
-    error::{CallError, HookError},
-    http_post::{Post, post},
-};
+use super::error::{CallError, HookError};
 use crate::{
     config,
     model::{HookUrl, HumanDuration, Scheme},
-    net::{ClientTls, ClientTlsSettings},
+    net::{ClientTls, ClientTlsSettings, Post, post},
 };
 
 /// Largest answer that is read: one value is short.
@@ -99,8 +96,9 @@ impl Prometheus {
             url: &self.url,
             tls: self.tls.as_ref(),
             content_type: "application/x-www-form-urlencoded",
+            accept: "application/json",
             fields: self.token.as_ref().map(bearer).into_iter().collect(),
-            body,
+            body: body.into(),
         };
         let _turn = self.room.acquire().await;
         let answer = timeout(self.timeout, post(request, LARGEST)).await;

@@ -28,6 +28,8 @@ use crate::{
 
 /// Interval of draining metric buffers, and of counting what the access log dropped.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Timeout for the exporters to send what they have, at the end; a collector that hangs makes the end this much longer.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
 
 /// All running parts of the control plane.
 pub(super) struct ControlPlane {
@@ -43,6 +45,7 @@ pub(super) struct ControlPlane {
     opened: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    exporters: JoinSet<()>,
     pub(super) checks: Checks,
     /// Reload requests from the admin API.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
@@ -111,7 +114,15 @@ impl ControlPlane {
         let refresh = move || count_connections(&listeners);
         let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet), refresh);
         let readiness = Arc::new(Readiness::default());
-        exporters::spawn(&mut tasks, config, &metrics, &controller, &readiness, &stop)?;
+        let mut exporters = JoinSet::new();
+        exporters::spawn(
+            &mut exporters,
+            config,
+            &metrics,
+            &controller,
+            &readiness,
+            &stop,
+        )?;
         let tending = Arc::clone(&controller);
         tasks.spawn(async move { tending.run().await });
         tasks.spawn(upkeep(metrics.clone(), access_log));
@@ -128,6 +139,7 @@ impl ControlPlane {
             opened: watch::Sender::new(false),
             stop,
             tasks,
+            exporters,
             checks,
             reloads,
         };
@@ -241,13 +253,14 @@ impl ControlPlane {
     }
 
     /// Stops the admin API and everything else, and writes what the history still has to write, within a time limit.
-    pub(super) async fn stop(mut self, patience: Duration) {
+    pub(super) async fn stop(self, patience: Duration) {
         self.stop.send_replace(true);
         drop(self.checks);
-        let served = async { while self.tasks.join_next().await.is_some() {} };
         // Discovery and upkeep go on until they are dropped; the admin API has its own grace period of five seconds.
-        let _ended_or_not = tokio::time::timeout(Duration::from_millis(200), served).await;
-        self.tasks.shutdown().await;
+        tokio::join!(
+            end(self.tasks, Duration::from_millis(200)),
+            end(self.exporters, LAST_FLUSH),
+        );
         let controller = self.controller;
         let closing = tokio::task::spawn_blocking(move || controller.close(patience));
         if tokio::time::timeout(patience + Duration::from_secs(1), closing)
@@ -302,6 +315,13 @@ fn listen(
 async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the sender was dropped, which is a stop as well.
     let _stopped = stop.wait_for(|stop| *stop).await;
+}
+
+/// Waits for tasks until their time is over, and drops those that are left.
+async fn end(mut tasks: JoinSet<()>, patience: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    let _ended_or_not = tokio::time::timeout(patience, all).await;
+    tasks.shutdown().await;
 }
 
 async fn upkeep(metrics: Metrics, access_log: Option<AccessLogGuard>) {

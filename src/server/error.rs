@@ -36,6 +36,9 @@ pub enum ServerError {
         #[source]
         source: NetError,
     },
+    /// The collector of OpenTelemetry cannot be used.
+    #[error("the collector cannot be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Collector(Vec<Problem>),
     /// The configuration file has problems.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{ServerError, notices::NoticeFeed};
+use super::{ServerError, collector, notices::NoticeFeed};
 use crate::{
     admin::Readiness,
     config::{Cloudwatch, Config, Datadog, EventTarget},
     control::Controller,
     telemetry::{
         CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget, Metrics,
-        run_cloudwatch, run_datadog,
+        run_cloudwatch, run_datadog, run_opentelemetry,
     },
 };
 
 /// Spawns a task for each exporter; it flushes once more after the stop.
 ///
 /// # Errors
-/// When a thread cannot be started.
+/// When a thread cannot be started, or a secret or a certificate cannot be used.
 pub(super) fn spawn(
     tasks: &mut JoinSet<()>,
     config: &Config,
@@ -45,6 +45,10 @@ pub(super) fn spawn(
         let settings = for_cloudwatch(cloudwatch);
         let running = run_cloudwatch(settings, source(), stopped(stop));
         tasks.spawn(running.map_err(ServerError::Thread)?);
+    }
+    if let Some(opentelemetry) = &config.opentelemetry {
+        let settings = collector::load(opentelemetry).map_err(ServerError::Collector)?;
+        tasks.spawn(run_opentelemetry(settings, source(), stopped(stop)));
     }
     Ok(())
 }

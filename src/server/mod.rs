@@ -4,6 +4,7 @@
 //! on the same history stops before it accepts a connection. The configuration file is imported before the workers
 //! start, so that the first request already sees it. `listening` is logged last.
 
+mod collector;
 mod config_reload;
 mod control;
 mod error;

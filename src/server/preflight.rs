@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::{flag_tokens, hooks, listeners::tls_settings, seal_keys};
+use super::{collector, flag_tokens, hooks, listeners::tls_settings, seal_keys};
 use crate::{
     admin::Access,
     config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
@@ -59,6 +59,9 @@ fn problems(config: &Config) -> Vec<Problem> {
     let mut tokens = config.ofrep.tokens.iter();
     if tokens.all(|token| token.file.is_some() != token.env.is_some()) {
         found.extend(flag_tokens::access(config).err().unwrap_or_default());
+    }
+    if let Some(opentelemetry) = &config.opentelemetry {
+        found.extend(collector::load(opentelemetry).err().unwrap_or_default());
     }
     access_log(config, &mut found);
     history(config, &mut found);

@@ -24,8 +24,9 @@ pub use self::{
     error_chain::ErrorChain,
     escape::{Escaped, is_unprintable},
     export::{
-        CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget, Notice,
-        NoticeLevel, run_cloudwatch, run_datadog,
+        CloudwatchSettings, Collector, DatadogSettings, DatagramTarget, ExportSource, LineTarget,
+        Notice, NoticeLevel, OpentelemetrySettings, Temporality, run_cloudwatch, run_datadog,
+        run_opentelemetry,
     },
     log::start_log,
     log_level::{LogError, check_log_level},

@@ -1,6 +1,7 @@
 """The exporters of a real proxy, and receivers that refuse whatever their protocol does not allow."""
 
 import datetime
+import http.server
 import json
 import math
 import pathlib
@@ -15,6 +16,11 @@ import httpx
 from aws_embedded_metrics import validator
 from aws_embedded_metrics.storage_resolution import StorageResolution
 from harness import Proxy, Suite, folder, free_port, wait_until
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
 from origins import HttpOrigin, Loop, chat
 
 REQUESTS = 600
@@ -167,11 +173,99 @@ class Cloudwatch:
         return sum(one[name]["Count"] if isinstance(one[name], dict) else one[name] for one in found)
 
 
+class Collector:
+    """A collector: OpenTelemetry's own messages, without anything that they do not know."""
+
+    def __init__(self):
+        self.lock, self.points, self.resources, self.wrong = threading.Lock(), [], [], []
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                try:
+                    with collector.lock:
+                        collector.read(self, body)
+                except Exception as error:  # noqa: B902 - whatever it was, the request is wrong
+                    collector.wrong.append(f"{self.path}: {error!r}")
+                answer = ExportMetricsServiceResponse().SerializeToString()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def read(self, handler, body):
+        same(handler.headers["content-type"], "application/x-protobuf")
+        assert len(body) < 4 << 20, "size"
+        same(handler.path, "/v1/metrics")
+        request = ExportMetricsServiceRequest.FromString(body)
+        # What was unknown would be left out here.
+        known = ExportMetricsServiceRequest()
+        known.CopyFrom(request)
+        known.DiscardUnknownFields()
+        same(known.SerializeToString(deterministic=True), request.SerializeToString(deterministic=True))
+        for of_resource in request.resource_metrics:
+            self.resources.append({one.key: one.value.string_value for one in of_resource.resource.attributes})
+            for of_scope in of_resource.scope_metrics:
+                same(of_scope.scope.name, "switchback")
+                for metric in of_scope.metrics:
+                    self.points.extend(self.metric(metric))
+
+    @staticmethod
+    def metric(metric):
+        assert NAME.fullmatch(metric.name) and metric.description, "name"
+        assert metric.unit in ("", "s", "By"), "unit"
+        kind = metric.WhichOneof("data")
+        data = getattr(metric, kind)
+        if kind == "sum":
+            assert data.is_monotonic, "a counter goes up"
+        if kind != "gauge":
+            same(data.aggregation_temporality, CUMULATIVE)
+        for point in data.data_points:
+            labels = {one.key: one.value.string_value for one in point.attributes}
+            same(len(labels), len(point.attributes))
+            if kind == "histogram":
+                same(sum(point.bucket_counts), point.count)
+                same(len(point.bucket_counts), len(point.explicit_bounds) + 1)
+                same(sorted(point.explicit_bounds), list(point.explicit_bounds))
+                value = point.count
+            else:
+                value = getattr(point, point.WhichOneof("value"))
+                assert math.isfinite(value), "value"
+            assert kind == "gauge" or 0 < point.start_time_unix_nano < point.time_unix_nano, "times"
+            yield metric.name, labels, point.time_unix_nano, point.start_time_unix_nano, value
+
+    def total(self, name, **labels):
+        """The sum over the latest points of all series."""
+        with self.lock:
+            found = [one for one in self.points if one[0] == name and labels.items() <= one[1].items()]
+        latest = {tuple(sorted(one[1].items())): one[4] for one in sorted(found, key=lambda one: one[2])}
+        return sum(latest.values())
+
+    def starts(self):
+        """The starts of each series of counters and histograms."""
+        starts = {}
+        with self.lock:
+            for name, labels, _, start, _ in self.points:
+                starts.setdefault((name, *sorted(labels.items())), set()).add(start)
+        return starts
+
+
 class World:
     def __init__(self, path):
         loop = Loop()
         self.blue, self.green = HttpOrigin(loop, "blue"), HttpOrigin(loop, "green")
-        self.datadog, self.cloudwatch = Datadog(free_port()), Cloudwatch()
+        self.datadog, self.cloudwatch, self.collector = Datadog(free_port()), Cloudwatch(), Collector()
         self.proxy = Proxy(path, f"""
 [datadog]
 address = "127.0.0.1:{self.datadog.port}"
@@ -181,6 +275,12 @@ tags = ["team:agents"]
 interval = "1s"
 [cloudwatch]
 to = "tcp://127.0.0.1:{self.cloudwatch.port}"
+interval = "1s"
+[opentelemetry]
+endpoint = "http://127.0.0.1:{self.collector.port}"
+env = "test"
+version = "7"
+attributes = {{ "team.name" = "agents" }}
 interval = "1s"
 {chat(self.blue, self.green, (70, 30))}""")
 
@@ -246,6 +346,24 @@ def cloudwatch_counts_the_same(world):
     return f"{len(world.cloudwatch.events)} events"
 
 
+def a_collector_counts_the_same(world):
+    total, collector = REQUESTS + 20, world.collector
+    for name in ("switchback.requests", "switchback.request_duration"):
+        wait_until(name, lambda name=name: collector.total(name) >= total)
+        same(collector.total(name), total)
+    same(collector.total("switchback.requests", outcome="failure", code="500"), 20)
+    for origin, version in ((world.blue, "1.0.0"), (world.green, "2.0.0")):
+        same(collector.total("switchback.requests", release=origin.release, version=version), origin.requests)
+    resources = {tuple(sorted(one.items())) for one in collector.resources}
+    same(len(resources), 1)
+    resource = dict(next(iter(resources)))
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", resource.pop("service.instance.id")), resource
+    same(resource, {"service.name": "switchback", "service.version": "7", "deployment.environment.name": "test",
+                    "team.name": "agents"})
+    same([name for name, starts in collector.starts().items() if len(starts) > 1], [])
+    return f"{len(collector.points)} points"
+
+
 def an_agent_that_is_gone_costs_values_only(world):
     same(world.exported("datadog", "dropped"), 0)
     world.datadog.close()
@@ -259,8 +377,8 @@ def an_agent_that_is_gone_costs_values_only(world):
 
 
 def no_receiver_has_refused_anything(world):
-    same((world.datadog.wrong[:5], world.cloudwatch.wrong[:5]), ([], []))
-    return f"{len(world.datadog.lines)} lines, {len(world.cloudwatch.events)} events"
+    same((world.datadog.wrong[:5], world.cloudwatch.wrong[:5], world.collector.wrong[:5]), ([], [], []))
+    return f"{len(world.datadog.lines)} lines, {len(world.cloudwatch.events)} events, {len(world.collector.points)} points"
 
 
 def the_last_flush_comes_at_the_end(world):
@@ -271,6 +389,7 @@ def the_last_flush_comes_at_the_end(world):
     same(set(world.send(7)), {200})
     same(world.proxy.stop(), 0)
     wait_until("the last requests", lambda: sum(world.datadog.values("switchback.requests")) == before + 7)
+    wait_until("the last points", lambda: world.collector.total("switchback.requests") == before + 7)
 
 
 def main():
@@ -279,6 +398,7 @@ def main():
         world = World(path)
         for function in (counts_are_the_requests_of_each_release, distributions_have_a_value_for_each_request,
                          revisions_and_rollbacks_are_events, readiness_is_a_service_check, cloudwatch_counts_the_same,
+                         a_collector_counts_the_same,
                          an_agent_that_is_gone_costs_values_only, no_receiver_has_refused_anything,
                          the_last_flush_comes_at_the_end):
             suite.check(function.__name__, function, world)

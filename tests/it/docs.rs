@@ -44,6 +44,11 @@ fn cloudwatch_is_switched_on_as_its_page_shows() {
     run_page("docs/cloudwatch.md", Numbers::Any);
 }
 
+#[test]
+fn opentelemetry_is_switched_on_as_its_page_shows() {
+    run_page("docs/opentelemetry.md", Numbers::Any);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {

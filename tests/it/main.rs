@@ -53,6 +53,7 @@ mod kpis;
 mod limits;
 mod mcp_sessions;
 mod ofrep;
+mod opentelemetry;
 mod overrides;
 mod pin_promise;
 mod plan;

@@ -5,9 +5,11 @@
 //!
 //! - `datadog`: under it `dogstatsd` (the format) with `payloads`, and `datagrams` (the sockets)
 //! - `cloudwatch`: under it `emf` (the format) and `writer` (the thread that writes)
-//! - under both: `deltas`, `durations`, and the `source` with its `notice`s
+//! - `opentelemetry`: under it `otlp_metrics` and `otlp` (the format), `series`, and `collector` with its `outbox`
+//! - under them: `deltas`, `durations`, and the `source` with its `notice`s
 
 mod cloudwatch;
+mod collector;
 mod datadog;
 mod datagrams;
 mod deltas;
@@ -15,15 +17,23 @@ mod dogstatsd;
 mod durations;
 mod emf;
 mod notice;
+mod opentelemetry;
+mod otlp;
+mod otlp_metrics;
+mod outbox;
 mod payloads;
+mod series;
 mod source;
 mod writer;
 
 pub use self::{
     cloudwatch::{CloudwatchSettings, run_cloudwatch},
+    collector::Collector,
     datadog::{DatadogSettings, run_datadog},
     datagrams::DatagramTarget,
     notice::{Notice, NoticeLevel},
+    opentelemetry::{OpentelemetrySettings, run_opentelemetry},
+    series::Temporality,
     source::ExportSource,
     writer::LineTarget,
 };
