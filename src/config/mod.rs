@@ -59,7 +59,7 @@ pub use self::{
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
     ofrep::Ofrep,
-    opentelemetry::{Opentelemetry, TemporalityName},
+    opentelemetry::{Opentelemetry, TemporalityName, Traces},
     part::{load_flag, load_release, load_route},
     prometheus::Prometheus,
     sections::{

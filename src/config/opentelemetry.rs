@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::SecretSpec;
-use crate::model::{HookUrl, HumanDuration, Problem};
+use crate::model::{HookUrl, HumanDuration, Percent, Problem};
 
 /// Shortest and longest time between two requests.
 const INTERVAL: (HumanDuration, HumanDuration) =
@@ -66,6 +66,28 @@ pub struct Opentelemetry {
     pub interval: HumanDuration,
     /// Timeout for one request.
     pub timeout: HumanDuration,
+    /// Traces of requests; none when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
+}
+
+/// Traces of requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traces {
+    /// Percents of the requests without a trace that are recorded.
+    pub sample: Percent,
+    /// True if failed requests are recorded, sampled or not.
+    pub failures: bool,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            sample: Percent::of(1),
+            failures: false,
+        }
+    }
 }
 
 /// Meaning of the value of a counter or a histogram.
@@ -92,6 +114,7 @@ impl Default for Opentelemetry {
             temporality: TemporalityName::Cumulative,
             interval: HumanDuration::seconds(60),
             timeout: HumanDuration::seconds(10),
+            traces: None,
         }
     }
 }

@@ -15,7 +15,8 @@ pub(super) use request_id::RequestId;
 pub(super) use response::{write_response, write_response_own};
 use text::Address;
 pub(super) use text::{hex, hex_half};
-use trace::is_traceparent;
+pub(super) use trace::{SpanFields, Traceparent};
+use trace::{is_traceparent, write_ids};
 
 mod hops;
 mod request_id;
@@ -35,6 +36,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) hides_key: bool,
     /// Two random numbers to start a trace with if the request has none; `None` to start no traces.
     pub(super) trace: Option<(u64, u64)>,
+    /// Our own span, which takes the place of the client's in a request that is recorded.
+    pub(super) span: Option<&'f SpanFields>,
     /// Pins of the route, whose ids are opened.
     pub(super) pins: Option<Pins<'f>>,
     /// Flags of the route, if it hands some to its endpoints.
@@ -93,7 +96,8 @@ pub(super) fn write_request(
         flags.write(parts, out, scratch);
     }
     write_own(out, parts, forwarding, scratch, authority);
-    write_ids(out, forwarding, seen.has_trace);
+    let begin = forwarding.trace.filter(|_| !seen.has_trace);
+    write_ids(out, forwarding.id, begin, forwarding.span);
     if let Some(hops) = seen.hops {
         out.trusted(
             "max-forwards",
@@ -180,6 +184,12 @@ impl<'f> HeaderFilter<'f> {
         if forwarding.is_card {
             taken = taken.union(OF_A_COPY);
         }
+        if let Some(span) = forwarding.span {
+            taken.insert(KnownField::Traceparent);
+            if !span.has_parent {
+                taken.insert(KnownField::Tracestate);
+            }
+        }
         let mut conditional = CONDITIONAL;
         if let Some(pins) = forwarding.pins {
             conditional = conditional.union(pins.known());
@@ -188,7 +198,7 @@ impl<'f> HeaderFilter<'f> {
             pins: forwarding.pins,
             flags: forwarding.flags,
             conditional,
-            makes_traces: forwarding.trace.is_some(),
+            makes_traces: forwarding.trace.is_some() && forwarding.span.is_none(),
             cookies: false,
             has_trace: false,
             hops: None,
@@ -312,26 +322,6 @@ fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>,
     }
     out.extend_from_slice(b";proto=");
     out.extend_from_slice(scheme.as_bytes());
-}
-
-/// Writes the request's id, and starts a trace if there is to be one and none came. Its sampled flag (the last two
-/// digits) is not set, since no one has decided to record it.
-fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: bool) {
-    match forwarding.id {
-        RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-        RequestId::Own(number) => out.trusted("x-request-id", &hex((*number).max(1))),
-    }
-    let Some((trace, span)) = forwarding.trace.filter(|_| !has_trace) else {
-        return;
-    };
-    let number = match forwarding.id {
-        RequestId::Given(_) => hex(u128::from(trace) << 64 | u128::from(span.max(1))),
-        RequestId::Own(number) => hex((*number).max(1)),
-    };
-    let mut text = *b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
-    text[3..35].copy_from_slice(&number);
-    text[36..52].copy_from_slice(&hex_half(trace.max(1)));
-    out.trusted("traceparent", &text);
 }
 
 /// Joins all values of a field in `scratch`, if `keep`, and appends the proxy's own.

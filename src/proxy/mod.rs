@@ -20,7 +20,7 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
+//! | `request_context`, `record`, `span_context`, `span_record`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
@@ -85,6 +85,8 @@ mod session;
 mod session_move;
 mod settings;
 mod shared;
+mod span_context;
+mod span_record;
 mod stage;
 mod stamp;
 mod timed_stream;
@@ -101,7 +103,7 @@ mod worker;
 pub use self::{
     error::ErrorReason,
     serve::{listen, start_connection},
-    settings::{ListenerSettings, PeerInfo, ProxySettings},
+    settings::{ListenerSettings, PeerInfo, ProxySettings, TraceSampling},
     shared::Shared,
     worker::Worker,
 };

@@ -319,6 +319,8 @@ pub(super) fn write_fields(
         }
     };
     let settings = &worker.shared.settings;
+    let span = context.span.as_ref();
+    let span = span.and_then(|span| span.send(worker.timers.now()));
     let forwarding = Forwarding {
         peer: context.peer,
         id: &context.id,
@@ -330,6 +332,7 @@ pub(super) fn write_fields(
         trace: settings
             .makes_traces
             .then(|| (worker.random(), worker.random())),
+        span: span.as_ref(),
         pins: Pins::of(selected.route(), &worker.shared),
         flags: selected
             .route()

@@ -26,6 +26,7 @@ use super::retry_body::RetryBody;
 use super::select::{Decision, Selected};
 use super::session::Session;
 use super::settings::PeerInfo;
+use super::span_context::SpanContext;
 use super::work_class::Cut;
 use super::worker::{RequestPermit, Worker};
 
@@ -77,26 +78,28 @@ pub(super) struct RequestContext {
     /// The status of the final head, once the client was sent one.
     pub(super) status: Cell<Option<u16>>,
     /// Reason of our own response, or of a response that was cut.
-    error: Option<ErrorReason>,
+    pub(super) error: Option<ErrorReason>,
     /// Form of our own errors on its route.
     pub(super) error_form: ErrorForm,
     /// The id of the request, where the client speaks JSON-RPC.
     pub(super) rpc_id: OnceCell<Box<str>>,
     /// The response is ours.
-    is_refused: bool,
+    pub(super) is_refused: bool,
     outcome: Option<Outcome>,
     log_fields: Option<Box<AccessLogFields>>,
+    /// Its place in a trace, if it is recorded, or would be as a failure.
+    pub(super) span: Option<Box<SpanContext>>,
     // Counts it among all requests.
     permit: Option<RequestPermit>,
 }
 
-/// The fields of the access log that come from the head.
-struct AccessLogFields {
-    started_at: SystemTime,
-    protocol: &'static str,
-    method: String,
-    host: String,
-    path: String,
+/// The fields of the access log, and of spans, that come from the head.
+pub(super) struct AccessLogFields {
+    pub(super) started_at: SystemTime,
+    pub(super) protocol: &'static str,
+    pub(super) method: String,
+    pub(super) host: String,
+    pub(super) path: String,
 }
 
 impl RequestContext {
@@ -107,7 +110,14 @@ impl RequestContext {
         preview: bool,
         parts: &RequestParts<'_>,
     ) -> Self {
-        let log_fields = worker.access_log.borrow().is_on().then(|| {
+        let id = RequestId::of(parts, peer.is_trusted, || {
+            (worker.random(), worker.random())
+        });
+        let traces = worker.shared.settings.traces;
+        let span =
+            traces.and_then(|traces| SpanContext::begin(traces, parts, &id, || worker.random()));
+        let is_noted = span.is_some() || worker.access_log.borrow().is_on();
+        let log_fields = is_noted.then(|| {
             Box::new(AccessLogFields {
                 started_at: SystemTime::now(),
                 protocol: protocol(parts.facts.version),
@@ -119,9 +129,7 @@ impl RequestContext {
         Self {
             peer,
             preview,
-            id: RequestId::of(parts, peer.is_trusted, || {
-                (worker.random(), worker.random())
-            }),
+            id,
             decision: None,
             endpoint: None,
             attempts: None,
@@ -150,6 +158,7 @@ impl RequestContext {
             is_refused: false,
             outcome: None,
             log_fields,
+            span,
             permit: None,
             worker: Rc::clone(worker),
         }
@@ -272,7 +281,7 @@ impl RequestContext {
     }
 
     /// Number of attempts: those that failed, and one that brought a response or was still under way.
-    fn attempts(&self) -> u32 {
+    pub(super) fn attempts(&self) -> u32 {
         let all = |attempts: &Attempts| attempts.before_fallback + attempts.failed;
         let failed = self.attempts.as_deref().map_or(0, all);
         let is_last_failed = matches!(self.outcome, Some(Outcome::Failed(_)));
@@ -291,6 +300,9 @@ impl RequestContext {
     }
 
     fn write_log(&self, fields: &AccessLogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
+        if !self.worker.access_log.borrow().is_on() {
+            return;
+        }
         let decision = self.decision();
         let release = decision.map(Decision::release);
         self.worker.access_log.borrow_mut().write(&AccessRecord {
@@ -344,6 +356,9 @@ impl Drop for RequestContext {
         }
         if let Some(fields) = self.log_fields.take() {
             self.write_log(&fields, outcome, is_refused, ended);
+            if let Some(span) = self.span.take() {
+                self.write_span(*span, *fields, outcome, ended);
+            }
         }
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::config::{Config, Network, ResourceLimits, Timeouts, Traceparent, Underscores};
 use crate::message;
-use crate::model::TimeoutsSpec;
+use crate::model::{Percent, TimeoutsSpec};
 use crate::net::ServerTls;
 use crate::seal::KeyRing;
+use crate::telemetry::SpanQueue;
 
 /// The part of the configuration that all workers share.
 #[derive(Debug, Clone)]
@@ -30,6 +31,10 @@ pub struct ProxySettings {
     pub mcp_starts: usize,
     /// True if a request without a trace starts one.
     pub makes_traces: bool,
+    /// Sampling of traces; `None` to record none.
+    pub traces: Option<TraceSampling>,
+    /// Queue for the spans of requests.
+    pub spans: Option<SpanQueue>,
     /// Keys for session ids; without them no route has pins.
     pub seal: Option<Arc<KeyRing>>,
     /// Age from which a pin is not followed.
@@ -38,6 +43,15 @@ pub struct ProxySettings {
     pub learned_ids: usize,
     /// Seconds that each of them is remembered at most.
     pub learned_for: u32,
+}
+
+/// Sampling of traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceSampling {
+    /// Part of the requests without a trace that are recorded.
+    pub share: Percent,
+    /// True if failures are recorded, sampled or not.
+    pub failures: bool,
 }
 
 /// Settings of one listener, shared by its connections.
@@ -102,6 +116,8 @@ impl ProxySettings {
             sends_via: config.headers.send_via,
             mcp_starts: config.sessions.mcp_starts.0,
             makes_traces: config.headers.traceparent == Traceparent::Create,
+            traces: sampling(config),
+            spans: None,
             seal: None,
             session_max_age: config.sessions.max_age.0,
             learned_ids: config.sessions.learned_ids,
@@ -126,10 +142,44 @@ impl ProxySettings {
     }
 }
 
+impl TraceSampling {
+    /// True if a random number is within the share.
+    pub(super) fn draws(self, random: u64) -> bool {
+        let whole = u128::from(Percent::ALL.parts());
+        (u128::from(random) * whole) >> 64 < u128::from(self.share.parts())
+    }
+}
+
+fn sampling(config: &Config) -> Option<TraceSampling> {
+    let traces = config.opentelemetry.as_ref()?.traces.as_ref()?;
+    Some(TraceSampling {
+        share: traces.sample,
+        failures: traces.failures,
+    })
+}
+
 /// A name unique to this instance: otherwise two proxies in a row would take each other's requests for loops.
 fn unique_name() -> String {
     format!(
         "switchback-{:016x}",
         RandomState::new().hash_one(std::process::id())
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_that_part_of_all_random_numbers() {
+        let sampling = |percents| TraceSampling {
+            share: Percent::of(percents),
+            failures: false,
+        };
+        assert!(!sampling(0).draws(0));
+        assert!(sampling(100).draws(u64::MAX));
+        let one = u64::MAX / 100;
+        assert!(sampling(1).draws(one - 1));
+        assert!(!sampling(1).draws(one + 2));
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
     ofrep::{self, OfrepState},
     seal::KeyRing,
     table::LiveTable,
-    telemetry::{AccessLogGuard, Metrics, names},
+    telemetry::{AccessLogGuard, Metrics, SpanFeed, names},
 };
 
 /// Interval of draining metric buffers, and of counting what the access log dropped.
@@ -94,7 +94,7 @@ impl ControlPlane {
         cell: &Arc<LiveTable>,
         fleet: &Arc<Fleet>,
         listeners: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
-        (access_log, seal): (Option<AccessLogGuard>, Arc<KeyRing>),
+        (access_log, seal, feed): (Option<AccessLogGuard>, Arc<KeyRing>, Option<SpanFeed>),
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -120,7 +120,7 @@ impl ControlPlane {
             config,
             &metrics,
             &controller,
-            &readiness,
+            (&readiness, feed),
             &stop,
         )?;
         let tending = Arc::clone(&controller);

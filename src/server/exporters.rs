@@ -10,8 +10,9 @@ use crate::{
     config::{Cloudwatch, Config, Datadog, EventTarget},
     control::Controller,
     telemetry::{
-        CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget, Metrics,
-        run_cloudwatch, run_datadog, run_opentelemetry,
+        self, CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget,
+        Metrics, SpanFeed, SpanQueue, run_cloudwatch, run_datadog, run_opentelemetry,
+        run_opentelemetry_traces,
     },
 };
 
@@ -24,7 +25,7 @@ pub(super) fn spawn(
     config: &Config,
     metrics: &Metrics,
     controller: &Arc<Controller>,
-    readiness: &Arc<Readiness>,
+    (readiness, feed): (&Arc<Readiness>, Option<SpanFeed>),
     stop: &watch::Sender<bool>,
 ) -> Result<(), ServerError> {
     let source = || {
@@ -48,9 +49,19 @@ pub(super) fn spawn(
     }
     if let Some(opentelemetry) = &config.opentelemetry {
         let settings = collector::load(opentelemetry).map_err(ServerError::Collector)?;
+        if let Some(feed) = feed {
+            let settings = settings.clone();
+            tasks.spawn(run_opentelemetry_traces(settings, feed, stopped(stop)));
+        }
         tasks.spawn(run_opentelemetry(settings, source(), stopped(stop)));
     }
     Ok(())
+}
+
+/// The queue for spans of requests, if there are to be any.
+pub(super) fn span_queue(config: &Config) -> Option<(SpanQueue, SpanFeed)> {
+    let traces = config.opentelemetry.as_ref()?.traces.as_ref();
+    traces.map(|_| telemetry::span_queue())
 }
 
 fn stopped(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + use<> {

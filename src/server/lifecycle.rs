@@ -99,7 +99,9 @@ fn start_around(
     let bound = listeners::bind_all(&config, limits.connections, workers)?;
     let opened = open_access_log(&config.access_log)?;
     let seal = seal_keys::load(&config.sessions, &config.history.path)?;
+    let (spans, feed) = super::exporters::span_queue(&config).unzip();
     let settings = ProxySettings {
+        spans,
         limits,
         seal: Some(Arc::clone(&seal)),
         ..ProxySettings::new(&config)
@@ -115,7 +117,7 @@ fn start_around(
         cell,
         fleet,
         listeners,
-        (opened.guard, seal),
+        (opened.guard, seal, feed),
     )?;
     runtime.block_on(config_reload::import_first(
         &control.controller,

@@ -16,6 +16,7 @@ mod metrics;
 pub mod names;
 mod release_names;
 mod sample;
+mod span;
 mod text;
 mod traffic;
 
@@ -26,9 +27,10 @@ pub use self::{
     export::{
         CloudwatchSettings, Collector, DatadogSettings, DatagramTarget, ExportSource, LineTarget,
         Notice, NoticeLevel, OpentelemetrySettings, Temporality, run_cloudwatch, run_datadog,
-        run_opentelemetry,
+        run_opentelemetry, run_opentelemetry_traces,
     },
     log::start_log,
     log_level::{LogError, check_log_level},
     metrics::Metrics,
+    span::{RequestSpan, SpanFeed, SpanQueue, span_queue},
 };

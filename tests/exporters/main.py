@@ -20,10 +20,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from origins import HttpOrigin, Loop, chat
 
 REQUESTS = 600
+# All requests of the suite, with the failures and those after them.
+SENT = REQUESTS + 20 + 3 + 50 + 7
 NAME = re.compile(r"switchback(\.[a-z0-9_]+)+")
 TAG = re.compile(r"[a-z][a-z0-9_]*:[\w:./-]{1,199}")
 
@@ -177,7 +181,7 @@ class Collector:
     """A collector: OpenTelemetry's own messages, without anything that they do not know."""
 
     def __init__(self):
-        self.lock, self.points, self.resources, self.wrong = threading.Lock(), [], [], []
+        self.lock, self.points, self.spans, self.resources, self.wrong = threading.Lock(), [], [], [], []
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -207,19 +211,47 @@ class Collector:
     def read(self, handler, body):
         same(handler.headers["content-type"], "application/x-protobuf")
         assert len(body) < 4 << 20, "size"
-        same(handler.path, "/v1/metrics")
-        request = ExportMetricsServiceRequest.FromString(body)
+        kinds = {"/v1/metrics": ExportMetricsServiceRequest, "/v1/traces": ExportTraceServiceRequest}
+        kind = kinds[handler.path]
+        request = kind.FromString(body)
         # What was unknown would be left out here.
-        known = ExportMetricsServiceRequest()
+        known = kind()
         known.CopyFrom(request)
         known.DiscardUnknownFields()
         same(known.SerializeToString(deterministic=True), request.SerializeToString(deterministic=True))
+        if kind is ExportTraceServiceRequest:
+            for of_resource in request.resource_spans:
+                self.resources.append({one.key: one.value.string_value for one in of_resource.resource.attributes})
+                for of_scope in of_resource.scope_spans:
+                    same(of_scope.scope.name, "switchback")
+                    self.spans.extend((span, self.attributes(span)) for span in of_scope.spans)
+            return
         for of_resource in request.resource_metrics:
             self.resources.append({one.key: one.value.string_value for one in of_resource.resource.attributes})
             for of_scope in of_resource.scope_metrics:
                 same(of_scope.scope.name, "switchback")
                 for metric in of_scope.metrics:
                     self.points.extend(self.metric(metric))
+
+    @staticmethod
+    def attributes(span):
+        """The attributes of a span that is valid by itself."""
+        same((len(span.trace_id), len(span.span_id)), (16, 8))
+        assert len(span.parent_span_id) in (0, 8) and any(span.trace_id) and any(span.span_id), "ids"
+        assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano, "times"
+        attributes = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+        same(len(attributes), len(span.attributes))
+        kinds = {
+            "http.request.method": str, "http.response.status_code": int, "server.address": str, "server.port": int,
+            "url.path": str, "url.scheme": str, "url.full": str, "client.address": str, "error.type": str,
+            "user_agent.original": str, "network.protocol.version": str, "http.request.resend_count": int,
+            "switchback.route": str, "switchback.release": str, "switchback.version": str, "switchback.revision": int,
+            "switchback.reason": str, "switchback.request_id": str,
+        }
+        for name, value in attributes.items():
+            same(type(value), kinds[name])
+        same(span.status.code == Status.STATUS_CODE_ERROR, "error.type" in attributes)
+        return attributes
 
     @staticmethod
     def metric(metric):
@@ -282,6 +314,7 @@ env = "test"
 version = "7"
 attributes = {{ "team.name" = "agents" }}
 interval = "1s"
+traces = {{ sample = 100, failures = true }}
 {chat(self.blue, self.green, (70, 30))}""")
 
     def send(self, count, path="/json"):
@@ -364,6 +397,54 @@ def a_collector_counts_the_same(world):
     return f"{len(collector.points)} points"
 
 
+def every_request_is_a_span_with_a_child_towards_its_endpoint(world):
+    total = REQUESTS + 20
+    wait_until("all spans", lambda: len(world.collector.spans) >= 2 * total)
+    with world.collector.lock:
+        spans = list(world.collector.spans)
+    same(len(spans), 2 * total)
+    same(len({span.span_id for span, _ in spans}), len(spans))
+    servers = {span.span_id: (span, its) for span, its in spans if span.kind == Span.SPAN_KIND_SERVER}
+    clients = [(span, its) for span, its in spans if span.kind == Span.SPAN_KIND_CLIENT]
+    same((len(servers), len(clients)), (total, total))
+    same(len({span.trace_id for span, _ in servers.values()}), total)
+    for span, its in clients:
+        server, of_server = servers[span.parent_span_id]
+        same(span.trace_id, server.trace_id)
+        same(its["switchback.release"], of_server["switchback.release"])
+        same(its["url.full"], f"http://{its['server.address']}:{its['server.port']}{of_server['url.path']}")
+        assert server.start_time_unix_nano <= span.start_time_unix_nano <= server.end_time_unix_nano, "times"
+    for origin in (world.blue, world.green):
+        same(sum(its["server.port"] == origin.port for _, its in clients), origin.requests)
+    failed = [its for span, its in servers.values() if span.status.code == Status.STATUS_CODE_ERROR]
+    same([its["error.type"] for its in failed], ["500"] * 20)
+    server, its = next(iter(servers.values()))
+    same((server.name, server.parent_span_id, its["client.address"], its["url.scheme"], its["network.protocol.version"]),
+         ("GET chat", b"", "127.0.0.1", "http", "1.1"))
+    assert its["user_agent.original"].startswith("python-httpx/"), its
+    return f"{len(spans)} spans"
+
+
+def a_trace_of_a_client_decides(world):
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+    def send(flag, path):
+        fields = {"traceparent": f"00-{trace}-{parent}-{flag}", "tracestate": "vendor=value"}
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            return client.get(f"http://127.0.0.1:{world.proxy.plain}{path}", headers=fields).status_code
+
+    same((send("00", "/json"), send("00", "/status/503"), send("01", "/json")), (200, 503, 200))
+
+    def spans():
+        with world.collector.lock:
+            found = [(span, its) for span, its in world.collector.spans if span.trace_id.hex() == trace]
+        return [one for one in found if one[0].kind == Span.SPAN_KIND_SERVER]
+
+    wait_until("both", lambda: len(spans()) >= 2)
+    same([(span.parent_span_id.hex(), span.trace_state, span.flags & 1, its["http.response.status_code"])
+          for span, its in spans()], [(parent, "vendor=value", 0, 503), (parent, "vendor=value", 1, 200)])
+
+
 def an_agent_that_is_gone_costs_values_only(world):
     same(world.exported("datadog", "dropped"), 0)
     world.datadog.close()
@@ -389,7 +470,7 @@ def the_last_flush_comes_at_the_end(world):
     same(set(world.send(7)), {200})
     same(world.proxy.stop(), 0)
     wait_until("the last requests", lambda: sum(world.datadog.values("switchback.requests")) == before + 7)
-    wait_until("the last points", lambda: world.collector.total("switchback.requests") == before + 7)
+    wait_until("the last points", lambda: world.collector.total("switchback.requests") == SENT)
 
 
 def main():
@@ -398,7 +479,8 @@ def main():
         world = World(path)
         for function in (counts_are_the_requests_of_each_release, distributions_have_a_value_for_each_request,
                          revisions_and_rollbacks_are_events, readiness_is_a_service_check, cloudwatch_counts_the_same,
-                         a_collector_counts_the_same,
+                         a_collector_counts_the_same, every_request_is_a_span_with_a_child_towards_its_endpoint,
+                         a_trace_of_a_client_decides,
                          an_agent_that_is_gone_costs_values_only, no_receiver_has_refused_anything,
                          the_last_flush_comes_at_the_end):
             suite.check(function.__name__, function, world)

@@ -112,6 +112,7 @@ fn the_reference_names_every_key() {
         "routes.path",
         "admin.tokens.env",
         "hooks.checks.secrets.env",
+        "opentelemetry.headers.authorization.env",
         "prometheus.token.env",
         "releases.rollback.check",
         "sessions.keys.env",

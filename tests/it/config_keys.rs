@@ -202,6 +202,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("opentelemetry.temporality", By("totals_stay_and_increases_come_once")),
     ("opentelemetry.interval", By("a_collector_gets_all_metrics_with_its_headers_and_the_attributes")),
     ("opentelemetry.timeout", By("a_collector_that_hangs_costs_neither_requests_nor_changes_nor_the_end")),
+    ("opentelemetry.traces.sample", By("a_request_without_a_trace_begins_one_in_its_share")),
+    ("opentelemetry.traces.failures", By("a_failure_is_kept_though_it_is_not_sampled")),
     ("log.level", Here(process::log_level, ["info", "trace"])),
     ("log.format", Here(process::log_format, ["text", "json"])),
     ("shutdown.not_ready_for", By("a_terminated_process_is_not_ready_first_and_serves_on")),

@@ -18,7 +18,7 @@ const END: Duration = Duration::from_secs(8);
 /// A switchback before a release, with this section.
 struct Bench {
     served: Served,
-    _origin: Origin,
+    origin: Origin,
 }
 
 impl Bench {
@@ -30,14 +30,20 @@ impl Bench {
              [releases.blue]\nversion = \"1\"\nendpoints = [{url:?}]\n\
              [[routes]]\nname = \"chat\"\nsplit = {{ blue = 1 }}\n"
         ));
-        Self {
-            served,
-            _origin: origin,
-        }
+        Self { served, origin }
     }
 
     fn send(&self) {
         assert_eq!(self.served.client().get("/").status, 200);
+    }
+
+    /// `traceparent` and `tracestate` as the endpoint gets them from a client that sends these fields.
+    fn forwarded(&self, fields: &str) -> [Option<String>; 2] {
+        let mut client = self.served.client();
+        client.send(format!("GET /x HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"));
+        assert_eq!(client.response().status, 200);
+        let request = self.origin.last();
+        ["traceparent", "tracestate"].map(|name| request.value(name).map(str::to_owned))
     }
 
     /// Number of values with a result.
@@ -52,8 +58,19 @@ impl Bench {
 }
 
 fn has(request: &Request, text: &str) -> bool {
-    let mut parts = request.body.windows(text.len());
-    parts.any(|part| part == text.as_bytes())
+    has_bytes(request, text.as_bytes())
+}
+
+fn has_bytes(request: &Request, bytes: &[u8]) -> bool {
+    let mut parts = request.body.windows(bytes.len());
+    parts.any(|part| part == bytes)
+}
+
+/// Requests with spans.
+fn traces(collector: &Origin) -> Vec<Request> {
+    let mut requests = collector.requests();
+    requests.retain(|one| one.line() == "POST /v1/traces HTTP/1.1");
+    requests
 }
 
 #[test]
@@ -142,4 +159,78 @@ fn what_a_busy_collector_refuses_is_sent_again_and_what_it_never_takes_is_droppe
     wait_until("another answer", || collector.requests().len() > 3);
     assert_ne!(collector.requests()[2].body, collector.requests()[3].body);
     wait_until("a part", || bench.exported("dropped") >= before + 3);
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+#[test]
+fn the_trace_of_a_client_decides_and_goes_on_with_our_span() {
+    let collector = Origin::answering(|_| reply(200, "", ""));
+    let lines = "traces = { sample = 0 }\n";
+    let bench = Bench::start(&collector.url(), lines);
+    let sampled = format!("Traceparent: 00-{TRACE}-{PARENT}-01\r\nTracestate: a=b\r\n");
+    let [ours, state] = bench.forwarded(&sampled);
+    let ours = ours.unwrap();
+    let (trace, span) = (&ours[3..35], ours[36..52].to_owned());
+    assert_eq!((&ours[..3], trace, &ours[52..]), ("00-", TRACE, "-01"));
+    assert_ne!(span, PARENT);
+    assert_eq!(state.as_deref(), Some("a=b"));
+    wait_until("its spans", || !traces(&collector).is_empty());
+    let request = &traces(&collector)[0];
+    let bytes = |hex: &str| u64::from_str_radix(hex, 16).unwrap().to_be_bytes();
+    for id in [bytes(&TRACE[..16]), bytes(PARENT), bytes(&span)] {
+        assert!(has_bytes(request, &id), "{id:x?}");
+    }
+    for text in ["GET chat", "switchback.release", "blue", "a=b"] {
+        assert!(has(request, text), "{text}");
+    }
+    let unsampled = format!("00-{TRACE}-{PARENT}-00");
+    let fields = format!("Traceparent: {unsampled}\r\nTracestate: a=b\r\n");
+    let state = Some("a=b".to_owned());
+    assert_eq!(bench.forwarded(&fields), [Some(unsampled), state]);
+    assert_eq!(bench.forwarded(""), [None, None]);
+}
+
+#[test]
+fn a_request_without_a_trace_begins_one_in_its_share() {
+    let collector = Origin::answering(|_| reply(200, "", ""));
+    let lines = "traces = { sample = 100 }\n";
+    let bench = Bench::start(&collector.url(), lines);
+    let [ours, state] = bench.forwarded("Traceparent: nonsense\r\nTracestate: a=b\r\n");
+    let id = bench
+        .origin
+        .last()
+        .value("x-request-id")
+        .unwrap()
+        .to_owned();
+    let ours = ours.unwrap();
+    assert_eq!((&ours[3..35], &ours[52..]), (id.as_str(), "-01"));
+    assert_eq!(state, None, "it belongs to no trace");
+    wait_until("its spans", || {
+        traces(&collector).iter().any(|one| has(one, &id))
+    });
+}
+
+#[test]
+fn a_failure_is_kept_though_it_is_not_sampled() {
+    let collector = Origin::answering(|_| reply(200, "", ""));
+    let lines = "traces = { sample = 0, failures = true }\n";
+    let bench = Bench::start(&collector.url(), lines);
+    assert_eq!(bench.forwarded(""), [None, None]);
+    let Bench { served, origin } = bench;
+    let good = origin.last().value("x-request-id").unwrap().to_owned();
+    drop(origin);
+    let failed = served.client().get("/gone");
+    assert_eq!(failed.status, 502);
+    let id = failed.value("x-request-id").unwrap().to_owned();
+    wait_until("its spans", || {
+        traces(&collector).iter().any(|one| has(one, &id))
+    });
+    let all = traces(&collector);
+    let failed = all.iter().find(|one| has(one, &id)).unwrap();
+    for text in ["error.type", "connect_failed", "/gone"] {
+        assert!(has(failed, text), "{text}");
+    }
+    assert!(all.iter().all(|one| !has(one, &good)));
 }

@@ -72,6 +72,7 @@ fn forwarded_as(
             via,
             host: None,
             trace,
+            span: None,
             pins: None,
             flags: None,
             is_card: false,

@@ -39,8 +39,16 @@ pub struct Collector {
     pub timeout: Duration,
 }
 
+/// Kind of what is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Signal {
+    Metrics,
+    Traces,
+}
+
 /// Delivery of the requests of one kind.
 pub(super) struct Delivery<'a> {
+    signal: Signal,
     collector: &'a Collector,
     url: HookUrl,
     outbox: &'a Outbox,
@@ -70,11 +78,12 @@ impl fmt::Debug for Collector {
 }
 
 impl<'a> Delivery<'a> {
-    /// Delivery of what is in the outbox to a path of the collector.
-    pub(super) fn new(collector: &'a Collector, path: &str, outbox: &'a Outbox) -> Self {
+    /// Delivery of what is in the outbox.
+    pub(super) fn new(signal: Signal, collector: &'a Collector, outbox: &'a Outbox) -> Self {
         Self {
+            signal,
             collector,
-            url: collector.endpoint.under(path),
+            url: collector.endpoint.under(signal.path()),
             outbox,
             is_taken: true,
         }
@@ -136,8 +145,8 @@ impl<'a> Delivery<'a> {
     fn taken(&mut self, batch: &Batch, partial: &PartialSuccess) {
         let rejected = u64::try_from(partial.rejected).unwrap_or_default();
         let rejected = rejected.min(batch.values);
-        count("sent", batch.values - rejected);
-        count("dropped", rejected);
+        self.signal.count("sent", batch.values - rejected);
+        self.signal.count("dropped", rejected);
         if rejected > 0 || !partial.error_message.is_empty() {
             let text = one_line(&partial.error_message);
             tracing::warn!(collector = ?self.collector.endpoint, rejected, text, "the collector did not take everything");
@@ -149,7 +158,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn lost(&mut self, batch: &Batch, error: &str) {
-        count("dropped", batch.values);
+        self.signal.count("dropped", batch.values);
         self.note_failure(error);
     }
 
@@ -162,10 +171,24 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// Counts values that were sent or dropped.
-pub(super) fn count(result: &'static str, values: u64) {
-    let labels = [("exporter", "opentelemetry"), ("result", result)];
-    metrics::counter!(names::EXPORTED.0, &labels).increment(values);
+impl Signal {
+    /// Path below that of the collector.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Metrics => "/v1/metrics",
+            Self::Traces => "/v1/traces",
+        }
+    }
+
+    /// Counts values that were sent or dropped.
+    pub(super) fn count(self, result: &'static str, values: u64) {
+        let exporter = match self {
+            Self::Metrics => "opentelemetry",
+            Self::Traces => "opentelemetry_traces",
+        };
+        let labels = [("exporter", exporter), ("result", result)];
+        metrics::counter!(names::EXPORTED.0, &labels).increment(values);
+    }
 }
 
 /// Meaning of an answer.

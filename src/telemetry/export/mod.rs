@@ -5,7 +5,7 @@
 //!
 //! - `datadog`: under it `dogstatsd` (the format) with `payloads`, and `datagrams` (the sockets)
 //! - `cloudwatch`: under it `emf` (the format) and `writer` (the thread that writes)
-//! - `opentelemetry`: under it `otlp_metrics` and `otlp` (the format), `series`, and `collector` with its `outbox`
+//! - `opentelemetry`: under it `otlp_metrics`, `otlp_spans` and `otlp` (the format), `series`, and `collector` with its `outbox`
 //! - under them: `deltas`, `durations`, and the `source` with its `notice`s
 
 mod cloudwatch;
@@ -20,6 +20,7 @@ mod notice;
 mod opentelemetry;
 mod otlp;
 mod otlp_metrics;
+mod otlp_spans;
 mod outbox;
 mod payloads;
 mod series;
@@ -32,7 +33,7 @@ pub use self::{
     datadog::{DatadogSettings, run_datadog},
     datagrams::DatagramTarget,
     notice::{Notice, NoticeLevel},
-    opentelemetry::{OpentelemetrySettings, run_opentelemetry},
+    opentelemetry::{OpentelemetrySettings, run_opentelemetry, run_opentelemetry_traces},
     series::Temporality,
     source::ExportSource,
     writer::LineTarget,

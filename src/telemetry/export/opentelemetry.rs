@@ -6,15 +6,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::{
     ExportSource,
-    collector::{Collector, Delivery, count},
+    collector::{Collector, Delivery, Signal},
     otlp::{KeyValue, Resource},
     otlp_metrics::OtlpMetrics,
+    otlp_spans,
     outbox::Outbox,
     series::Temporality,
 };
+use crate::telemetry::span::SpanFeed;
 
-/// Path of metrics below that of the collector.
-const PATH: &str = "/v1/metrics";
+/// Interval of looking for spans.
+const SPANS: Duration = Duration::from_secs(1);
 /// Timeout for the last requests, at the end of the process.
 const LAST: Duration = Duration::from_millis(800);
 
@@ -40,7 +42,7 @@ pub async fn run_opentelemetry(
     let (outbox, interval) = (Outbox::default(), settings.interval);
     let resource = resource(&settings.attributes);
     let mut metrics = OtlpMetrics::new(source.metrics, resource, settings.temporality, now());
-    let delivery = Delivery::new(&settings.collector, PATH, &outbox).run();
+    let delivery = Delivery::new(Signal::Metrics, &settings.collector, &outbox).run();
     let mut ticks = interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop, delivery);
@@ -61,20 +63,64 @@ pub async fn run_opentelemetry(
         };
         metrics = back;
         for batch in batches {
-            count("dropped", outbox.push(batch));
+            Signal::Metrics.count("dropped", outbox.push(batch));
         }
         if is_last {
             break;
         }
     }
+    finish(Signal::Metrics, &outbox, delivery).await;
+}
+
+/// Sends the spans of requests to a collector, until `stop` completes, and then once more.
+pub async fn run_opentelemetry_traces(
+    settings: OpentelemetrySettings,
+    mut feed: SpanFeed,
+    stop: impl Future<Output = ()>,
+) {
+    let outbox = Outbox::default();
+    let mut resource = resource(&settings.attributes);
+    let delivery = Delivery::new(Signal::Traces, &settings.collector, &outbox).run();
+    let mut ticks = interval_at(Instant::now() + SPANS, SPANS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(stop, delivery);
+    loop {
+        let is_last = tokio::select! {
+            _ = ticks.tick() => false,
+            () = &mut stop => true,
+            // It ends once the outbox is closed.
+            () = &mut delivery => return,
+        };
+        let collecting = tokio::task::spawn_blocking(move || {
+            let batches = otlp_spans::batches(&resource, &feed.take());
+            (resource, feed, batches)
+        });
+        // An error: the runtime ends.
+        let Ok((resource_back, feed_back, batches)) = collecting.await else {
+            return;
+        };
+        (resource, feed) = (resource_back, feed_back);
+        Signal::Traces.count("dropped", feed.take_lost());
+        for batch in batches {
+            Signal::Traces.count("dropped", outbox.push(batch));
+        }
+        if is_last {
+            break;
+        }
+    }
+    finish(Signal::Traces, &outbox, delivery).await;
+}
+
+/// Lets a delivery end, in a short time.
+async fn finish(signal: Signal, outbox: &Outbox, delivery: impl Future<Output = ()>) {
     outbox.close();
     if timeout(LAST, delivery).await.is_err() {
         let left = outbox.clear();
-        count("dropped", left);
+        signal.count("dropped", left);
         tracing::warn!(
-            collector = ?settings.collector.endpoint,
+            ?signal,
             left,
-            "the collector did not take the last metrics in time"
+            "the collector did not take the last requests in time"
         );
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct KeyValue {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AnyValue {
-    #[prost(oneof = "any_value::Value", tags = "1")]
+    #[prost(oneof = "any_value::Value", tags = "1, 3")]
     pub(super) value: Option<any_value::Value>,
 }
 
@@ -65,6 +65,8 @@ pub(super) mod any_value {
     pub(in super::super) enum Value {
         #[prost(string, tag = "1")]
         String(String),
+        #[prost(int64, tag = "3")]
+        Int(i64),
     }
 }
 
@@ -169,6 +171,61 @@ pub(super) struct HistogramPoint {
     pub(super) attributes: Vec<KeyValue>,
 }
 
+/// A list of spans, as a collector takes it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TracesRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) resource_spans: Vec<ResourceSpans>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ResourceSpans {
+    #[prost(message, optional, tag = "1")]
+    pub(super) resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) scope_spans: Vec<ScopeSpans>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ScopeSpans {
+    #[prost(message, optional, tag = "1")]
+    pub(super) scope: Option<Scope>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) spans: Vec<Span>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Span {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub(super) trace_state: String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) parent_span_id: Vec<u8>,
+    #[prost(string, tag = "5")]
+    pub(super) name: String,
+    #[prost(int32, tag = "6")]
+    pub(super) kind: i32,
+    #[prost(fixed64, tag = "7")]
+    pub(super) start_time_unix_nano: u64,
+    #[prost(fixed64, tag = "8")]
+    pub(super) end_time_unix_nano: u64,
+    #[prost(message, repeated, tag = "9")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[prost(message, optional, tag = "15")]
+    pub(super) status: Option<Status>,
+    #[prost(fixed32, tag = "16")]
+    pub(super) flags: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct Status {
+    #[prost(int32, tag = "3")]
+    pub(super) code: i32,
+}
+
 /// Answer of a collector.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ExportResponse {
@@ -176,7 +233,7 @@ pub(super) struct ExportResponse {
     pub(super) partial_success: Option<PartialSuccess>,
 }
 
-/// What a collector did not take of what it took otherwise.
+/// Part of a request that a collector did not take.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PartialSuccess {
     /// Number of points, or of spans.
@@ -190,6 +247,11 @@ impl KeyValue {
     /// An attribute with a text.
     pub(super) fn text(key: impl Into<String>, value: impl Into<String>) -> Self {
         Self::new(key, any_value::Value::String(value.into()))
+    }
+
+    /// An attribute with a number.
+    pub(super) fn int(key: impl Into<String>, value: i64) -> Self {
+        Self::new(key, any_value::Value::Int(value))
     }
 
     fn new(key: impl Into<String>, value: any_value::Value) -> Self {
