@@ -4,6 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::switch::{switch, switch_schema};
+use crate::model::HumanDuration;
 
 /// Options of a start of a rollout, in the query.
 #[derive(Default, Deserialize, IntoParams)]
@@ -25,4 +26,13 @@ pub(super) struct CommandOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     pub(super) force: bool,
+    /// Give the requests back little by little in this time, `1s` to `1h`, the first part at once. For `abort` and
+    /// `rollback`. The same command without it gives back the rest at once.
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^(([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)s|([1-9]|[1-5][0-9]|60)m|1h)$"
+    )]
+    pub(super) over: Option<HumanDuration>,
 }

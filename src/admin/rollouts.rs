@@ -1,6 +1,6 @@
 //! Endpoints of rollouts.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -22,10 +22,14 @@ use super::{
 };
 use crate::{
     api::{MessageRequest, Rollout, RolloutDryRun, RolloutList, RolloutRequest, message_error},
-    control::{ControlError, RolloutError},
-    model::PlanName,
+    control::{ControlError, RolloutError, RolloutOptions},
+    model::{HumanDuration, PlanName},
     rollout::Command,
 };
+
+/// Times over which a way back may be spread.
+const SPREADS: RangeInclusive<HumanDuration> =
+    HumanDuration::seconds(1)..=HumanDuration::seconds(3_600);
 
 /// All rollouts that run, and the last ones that have ended, the latest first.
 #[utoipa::path(get, path = "/v1/rollouts", tag = "rollouts",
@@ -93,7 +97,8 @@ pub(super) async fn read_rollout(
 
 /// Commands a rollout.
 ///
-/// 409 if the command does not fit its state. A way back that cannot be gone now, since the earlier release has no healthy
+/// 409 if the command does not fit its state. With `?over=30s` an abort or a rollback gives the requests back in up to ten
+/// parts, each a revision of the rollout's group; `going_back` shows the latest. A way back that cannot be gone now, since the earlier release has no healthy
 /// endpoint, is tried again every second.
 #[utoipa::path(post, path = "/v1/rollouts/{rollout}/{command}", tag = "rollouts",
     params(("rollout" = String, Path, description = "its id, or the name of its route"),
@@ -108,21 +113,41 @@ pub(super) async fn command_rollout(
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
     checked(message.as_deref())?;
-    if options.force && !matches!(command, Command::Abort | Command::Rollback) {
+    if options.force && !command.is_return() {
         let refusal = ApiError::invalid("`force` has an effect on `abort` and `rollback` alone");
         return Err(refusal.hint("leave it out"));
     }
+    let over = options.over.map(|over| spread(over, command)).transpose()?;
     let controller = Arc::clone(&admin.controller);
     let by = caller.name.to_string();
     let work = async move {
+        let options = RolloutOptions {
+            message: message.as_deref(),
+            force: options.force,
+            over,
+        };
         controller
-            .command_rollout(&text, command, &by, (message.as_deref(), options.force))
+            .command_rollout(&text, command, &by, options)
             .await
     };
     let rollout = run_detached(work)
         .await?
         .map_err(|error| unmade(error, &admin))?;
     Ok(tagged(admin.controller.live().revision(), &rollout))
+}
+
+/// The time over which a way back is spread.
+fn spread(over: HumanDuration, command: Command) -> Result<Duration, ApiError> {
+    if !command.is_return() {
+        let refusal = ApiError::invalid("`over` has an effect on `abort` and `rollback` alone");
+        return Err(refusal.hint("leave it out"));
+    }
+    if !SPREADS.contains(&over) {
+        let refusal = ApiError::invalid(format!("`over` is {over}"));
+        return Err(refusal
+            .hint("a way back is spread over `1s` to `1h`; without `over` it is gone at once"));
+    }
+    Ok(over.0)
 }
 
 fn checked(message: Option<&str>) -> Result<(), ApiError> {

@@ -25,6 +25,7 @@ mod reload;
 mod requests;
 mod rollout;
 mod rollout_request;
+mod rollout_return;
 mod rollout_status;
 mod session;
 mod status;
@@ -74,6 +75,7 @@ pub use self::{
         RolloutStepDryRun, RolloutVerdict,
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
+    rollout_return::RolloutReturn,
     rollout_status::{RolloutRouteStatus, RolloutStatus},
     session::{LoginRequest, Session},
     status::{

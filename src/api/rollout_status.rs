@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{RolloutPause, RolloutState, rollout::listed};
+use super::{RolloutPause, RolloutReturn, RolloutState, rollout::listed};
 use crate::model::{Percent, ReleaseName, RouteName};
 
 /// A rollout in brief.
@@ -40,6 +40,9 @@ pub struct RolloutStatus {
     /// Reason for which its last order could not be carried out yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// Way back that is under way in parts (`?over=30s`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going_back: Option<RolloutReturn>,
 }
 
 /// Route of a rollout in brief.

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     api::{
         MessageRequest, PlanChoice, Rollout, RolloutList, RolloutPause, RolloutRequest,
-        RolloutRoute, RolloutState, RouteChoice, RouteTo,
+        RolloutReturn, RolloutRoute, RolloutState, RouteChoice, RouteTo,
     },
-    model::{PlanName, ReleaseName, RouteName},
+    model::{HumanDuration, PlanName, ReleaseName, RouteName},
 };
 
 /// Subcommands of rollouts.
@@ -60,7 +60,9 @@ pub(super) enum RolloutVerb {
     #[command(after_help = "Example:\n  switchback rollout abort chat")]
     Abort(BackArgs),
     /// Take the release back, even if the rollout has succeeded
-    #[command(after_help = "Example:\n  switchback rollout rollback chat -m 'wrong answers'")]
+    #[command(
+        after_help = "Examples:\n  switchback rollout rollback chat -m 'wrong answers'\n  switchback rollout rollback chat --over 30s"
+    )]
     Rollback(BackArgs),
 }
 
@@ -103,32 +105,36 @@ pub(super) struct BackArgs {
     /// Proceed although the release does not allow it for its data
     #[arg(long)]
     force: bool,
+    /// Give the requests back little by little in this time, such as `30s`; without it at once
+    #[arg(long, value_name = "TIME")]
+    over: Option<HumanDuration>,
 }
 
 pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, Failure> {
-    let (args, command, force) = match verb {
+    let now = (false, None);
+    let (args, command, (force, over)) = match verb {
         RolloutVerb::Start(args) => return one(client, start(args)?).await,
         RolloutVerb::List => return list(client).await,
         RolloutVerb::Show { rollout } => {
             return one(client, ApiRequest::get(path(&rollout))).await;
         }
-        RolloutVerb::Pause(args) => (args, "pause", false),
-        RolloutVerb::Resume(args) => (args, "resume", false),
-        RolloutVerb::Approve(args) => (args, "approve", false),
-        RolloutVerb::Skip(args) => (args, "skip", false),
-        RolloutVerb::Promote(args) => (args, "promote", false),
-        RolloutVerb::Abort(back) => (back.command, "abort", back.force),
-        RolloutVerb::Rollback(back) => (back.command, "rollback", back.force),
+        RolloutVerb::Pause(args) => (args, "pause", now),
+        RolloutVerb::Resume(args) => (args, "resume", now),
+        RolloutVerb::Approve(args) => (args, "approve", now),
+        RolloutVerb::Skip(args) => (args, "skip", now),
+        RolloutVerb::Promote(args) => (args, "promote", now),
+        RolloutVerb::Abort(back) => (back.command, "abort", (back.force, back.over)),
+        RolloutVerb::Rollback(back) => (back.command, "rollback", (back.force, back.over)),
     };
     let message = args.message;
     let place = format!("{}/{command}", path(&args.rollout));
-    one(
-        client,
-        ApiRequest::of(Method::POST, place)
-            .json(&MessageRequest { message })
-            .force(force),
-    )
-    .await
+    let mut request = ApiRequest::of(Method::POST, place)
+        .json(&MessageRequest { message })
+        .force(force);
+    if let Some(over) = over {
+        request = request.argument("over", over);
+    }
+    one(client, request).await
 }
 
 /// The id of a rollout, or the name of a route.
@@ -292,6 +298,9 @@ fn shown(rollout: &Rollout) -> String {
     if let Some(reason) = &rollout.waiting_for {
         let _ = writeln!(text, "  waiting: {}", clean(reason));
     }
+    if let Some(back) = &rollout.going_back {
+        let _ = writeln!(text, "  {}", goes_back(back));
+    }
     if let Some(next) = &rollout.next {
         let _ = writeln!(
             text,
@@ -314,6 +323,12 @@ fn shown(rollout: &Rollout) -> String {
         );
     }
     text
+}
+
+/// The way back in parts, in words.
+pub(super) fn goes_back(back: &RolloutReturn) -> String {
+    let RolloutReturn { over, part, parts } = back;
+    format!("goes back over {over}, part {part} of {parts}")
 }
 
 /// The routes with their releases.

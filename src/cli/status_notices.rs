@@ -3,7 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::{rollouts::state, text::clean};
+use super::{
+    rollouts::{goes_back, state},
+    text::clean,
+};
 use crate::api::{
     QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState, VerificationStatus,
     VerificationVerdict,
@@ -53,10 +56,12 @@ fn rollout(rollout: &RolloutStatus) -> String {
     let waiting = waiting.map_or_else(String::new, |reason| {
         format!("; waiting: {}", clean(reason))
     });
+    let back = rollout.going_back.as_ref();
+    let back = back.map_or_else(String::new, |back| format!(", {}", goes_back(back)));
     let verdict = rollout.verdict.as_deref();
     let verdict = verdict.map_or_else(String::new, |words| format!(": {}", clean(words)));
     format!(
-        "rollout {} of {} to {}: {}, step {} of {}, {}%{verdict}{waiting}\n",
+        "rollout {} of {} to {}: {}, step {} of {}, {}%{back}{verdict}{waiting}\n",
         clean(&rollout.id),
         rollout.route_names(),
         rollout.to_names(),

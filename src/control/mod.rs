@@ -19,7 +19,7 @@
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
-//!   `rollout_track`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_track`, `rollout_spread`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
 //!   `drill_schedule`, `drill_registry`, `drill_record`
@@ -123,6 +123,7 @@ mod rollout_record;
 mod rollout_registry;
 mod rollout_return;
 mod rollout_sessions;
+mod rollout_spread;
 mod rollout_track;
 mod rollout_verdict;
 mod rollouts;
@@ -168,6 +169,7 @@ pub use self::{
     receipt::{EarlyReceipt, LeftReleases},
     rollback_to::RollbackTo,
     rollout_error::RolloutError,
+    rollouts::RolloutOptions,
     settings::{Settings, VerificationSettings},
     status_part::StatusPart,
     swap::PendingEffects,

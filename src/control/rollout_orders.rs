@@ -15,6 +15,7 @@ use super::{
     rollout_record::RolloutRecord,
     rollout_registry::{HeldRollout, RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
+    rollout_spread::total,
     rollout_track::Track,
 };
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     history::AppendError,
     model::{
         Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, TableState,
-        Weights,
     },
     rollout::{Action, Event, Place, State, Target},
 };
@@ -33,6 +33,8 @@ pub(super) enum CarriedOut {
     Done,
     /// A check is asked about it first.
     Asking,
+    /// A part of the way back is live, and others come later.
+    Spread,
     /// The way back was ordered, or the rollout has ended, while it was carried out.
     Withdrawn,
 }
@@ -77,6 +79,7 @@ impl Controller {
                 }
                 run.record.waiting_for = None;
             }
+            Ok(CarriedOut::Spread) => run.record.waiting_for = None,
             Err(error) => run.record.waiting_for = Some(error.to_string()),
         }
         if run.record.machine.has_ended() && run.record.ended_at.is_none() {
@@ -89,7 +92,7 @@ impl Controller {
     async fn try_return(&self, run: &mut RunningRollout) -> Result<CarriedOut, ControlError> {
         match self.may_return(run) {
             Ok(None) => Ok(CarriedOut::Asking),
-            Ok(Some(_)) => self.go_back(run).await.map(|()| CarriedOut::Done),
+            Ok(Some(_)) => self.go_on_back(run).await,
             Err(error) => {
                 pause_for_data(run, &error);
                 Err(error)
@@ -361,6 +364,7 @@ pub(super) fn why_back(record: &RolloutRecord) -> Option<String> {
 
 fn end(run: &mut RunningRollout) {
     run.record.ended_at = Some(now());
+    run.record.spread = None;
     if run.record.machine.state() == State::Succeeded {
         run.record.tracks.iter_mut().for_each(Track::conclude);
     }
@@ -378,8 +382,4 @@ fn end(run: &mut RunningRollout) {
 fn percent_of(route: &RouteSpec, release: &ReleaseName) -> Percent {
     let weight = route.split.get(release).copied().unwrap_or(0);
     Percent::of_weights(weight, total(&route.split))
-}
-
-pub(super) fn total(weights: &Weights) -> u64 {
-    weights.values().map(|weight| u64::from(*weight)).sum()
 }

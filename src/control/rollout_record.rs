@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{clock::now, hook_outbox::HookOutbox, rollout_track::Tracks};
+use super::{
+    clock::now, hook_outbox::HookOutbox, rollout_spread::SpreadReturn, rollout_track::Tracks,
+};
 use crate::{
     api::{
         Rollout, RolloutEntry, RolloutGate, RolloutPause, RolloutState, RolloutStatus, Timestamp,
@@ -37,6 +39,12 @@ pub(super) struct RolloutRecord {
     /// True if a person takes it back whatever its release declares about the data.
     #[serde(default)]
     pub(super) is_return_forced: bool,
+    /// Way back that is under way in parts; after a restart the rest is given back at once.
+    #[serde(skip)]
+    pub(super) spread: Option<SpreadReturn>,
+    /// True if parts of a way back may be live.
+    #[serde(default)]
+    pub(super) has_parts: bool,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
     /// Messages that hooks are owed.
@@ -83,6 +91,8 @@ impl RolloutRecord {
             is_forced: begin.is_forced,
             paused_by: Vec::new(),
             is_return_forced: false,
+            spread: None,
+            has_parts: false,
             waiting_for: None,
             log: Vec::new(),
             outbox: HookOutbox::default(),
@@ -207,6 +217,7 @@ impl RolloutRecord {
             gate: self.gate.as_ref().map(gate),
             verification: None,
             waiting_for: self.waits_for(),
+            going_back: self.spread.as_ref().map(SpreadReturn::show),
             next: None,
             log: self.log.clone(),
         }
@@ -234,6 +245,7 @@ impl RolloutRecord {
             weight: weights.first().copied().unwrap_or(Percent::NONE),
             verdict: self.tracks.verdict().map(|verdict| verdict.words),
             waiting_for: self.waits_for(),
+            going_back: self.spread.as_ref().map(SpreadReturn::show),
         }
     }
 

@@ -1,10 +1,13 @@
 //! The way back of a rollout: its routes get the shares that they had.
 
+use std::time::{Duration, Instant};
+
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
-    rollout_orders::{end_superseded, total, why_back},
+    rollout_orders::{CarriedOut, end_superseded, why_back},
     rollout_record::RolloutRecord,
     rollout_registry::RunningRollout,
+    rollout_spread::{SpreadReturn, total},
     rollout_track::Track,
 };
 use crate::{
@@ -14,6 +17,99 @@ use crate::{
 };
 
 impl Controller {
+    /// Goes the way back, or the part of it that is due. Where a part cannot be made, all is given back at once: a way
+    /// back in parts has to be no less safe than another.
+    pub(super) async fn go_on_back(
+        &self,
+        run: &mut RunningRollout,
+    ) -> Result<CarriedOut, ControlError> {
+        if let Some(spread) = &run.record.spread {
+            match spread.due(Instant::now()) {
+                None => return Ok(CarriedOut::Spread),
+                Some(part) if !spread.is_last(part) => {
+                    if let Some(done) = self.give_part(run, part).await {
+                        return Ok(done);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        run.record.spread = None;
+        self.go_back(run).await.map(|()| CarriedOut::Done)
+    }
+
+    /// Gives a part of the way back; `None` if all is to be given back at once.
+    async fn give_part(&self, run: &mut RunningRollout, part: u32) -> Option<CarriedOut> {
+        let live = self.table.load().revision();
+        if let Some(changed) = self.changed_by_others(&run.record) {
+            end_superseded(run, &changed);
+            return Some(CarriedOut::Done);
+        }
+        let Some(change) = self.part_of_return(&run.record, part) else {
+            let what = "all goes back at once: others have changed something since";
+            run.record.note("switchback", what.to_owned());
+            return None;
+        };
+        run.record.has_parts = true;
+        match self.publish_back(&run.record, change, live).await {
+            Ok(()) => {
+                let spread = run.record.spread.as_mut();
+                spread.into_iter().for_each(|spread| spread.give(part));
+                Some(CarriedOut::Spread)
+            }
+            // Another change was faster: it is looked at with the next look.
+            Err(ControlError::Stale { .. }) => Some(CarriedOut::Spread),
+            Err(error) => {
+                let what = format!("the rest goes back at once: {error}");
+                run.record.note("switchback", what);
+                None
+            }
+        }
+    }
+
+    /// The change that is a part of the way back. None where the steps of the rollout are not the last changes, so that
+    /// no rollback would undo them together with the parts.
+    fn part_of_return(&self, record: &RolloutRecord, part: u32) -> Option<Change> {
+        let spread = record.spread.as_ref().filter(|_| self.is_on_top(record))?;
+        let tracks = record.tracks.iter().enumerate();
+        let splits = tracks.map(|(index, track)| {
+            let weights = spread.split(index, &track.original, part)?;
+            let route = track.route.clone();
+            Some(Change::SetSplit { route, weights })
+        });
+        Some(Change::joined(splits.collect::<Option<Vec<_>>>()?))
+    }
+
+    /// A way back in parts, from the splits that the routes have now.
+    pub(super) fn spread_return(&self, record: &RolloutRecord, over: Duration) -> SpreadReturn {
+        let state = self.table.load().state();
+        let split = |track: &Track| {
+            let route = state.spec.route(&track.route);
+            route.map_or_else(|| track.original.clone(), |route| route.split.clone())
+        };
+        let splits = record.tracks.iter().map(split).collect();
+        SpreadReturn::new(over, splits, Instant::now())
+    }
+
+    /// True if the last changes are those of a rollout.
+    fn is_on_top(&self, record: &RolloutRecord) -> bool {
+        self.table.live_group().as_deref() == Some(record.group().as_str())
+    }
+
+    /// True if a bare rollback gives all routes of a rollout what they had: where others have changed something amid its
+    /// parts, it would only lead to more requests for the release.
+    fn leads_back(&self, record: &RolloutRecord) -> bool {
+        let Some(level) = self.table.level(RollbackTarget::Previous) else {
+            return false;
+        };
+        let mut tracks = record.tracks.iter();
+        !record.has_parts
+            || tracks.all(|track| {
+                let route = level.spec.route(&track.route);
+                route.is_some_and(|route| are_same_shares(&route.split, &track.original))
+            })
+    }
+
     /// Gives the routes what they had before: by a rollback of the whole group where nothing came after it, else by a
     /// change of them alone. A rollback is live before it is durable.
     pub(super) async fn go_back(&self, run: &mut RunningRollout) -> Result<(), ControlError> {
@@ -57,15 +153,14 @@ impl Controller {
         away: &[&Track],
         live: Revision,
     ) -> Result<(), ControlError> {
-        let is_ours = self.table.live_group().as_deref() == Some(record.group().as_str());
-        if is_ours && self.table.level(RollbackTarget::Previous).is_some() {
+        if self.is_on_top(record) && self.leads_back(record) {
             return self.roll_back(record, RollbackTo::Previous, live).await;
         }
         let Some((first, others)) = away.split_first() else {
             return Ok(());
         };
         let route = RollbackTo::Route(first.route.clone());
-        if others.is_empty() && !self.sole_stable(first) {
+        if others.is_empty() && !self.sole_stable(first) && !record.has_parts {
             return self.roll_back(record, route, live).await;
         }
         // It touches no decision about another route, and takes all routes back in one revision.

@@ -4,7 +4,7 @@
 //! tells the machine; its orders (`rollout_orders.rs`) are carried out through the same publishes and rollbacks as
 //! everybody's.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ControlError, Controller, RolloutError, StatusPart,
@@ -13,14 +13,37 @@ use super::{
     hook_loop::drop_owed,
     rollout_orders::{CarriedOut, end_superseded, not_written},
     rollout_record::RolloutRecord,
-    rollout_registry::{MOST_RUNNING, RolloutEntry},
+    rollout_registry::{MOST_RUNNING, RolloutEntry, RunningRollout},
     rollout_track::{Track, Tracks},
 };
 use crate::{
     api::{Rollout, RolloutRequest, RolloutStatus},
-    model::{PlanName, PlanSpec, ReleaseName},
+    model::{HumanDuration, PlanName, PlanSpec, ReleaseName},
     rollout::{Action, Command, Event},
 };
+
+/// Options of a command of an operator to a rollout.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RolloutOptions<'a> {
+    /// Reason.
+    pub message: Option<&'a str>,
+    /// True to take the release back although it does not allow that for its data.
+    pub force: bool,
+    /// Time over which the way back is spread; the first part is gone at once.
+    pub over: Option<Duration>,
+}
+
+impl RolloutOptions<'_> {
+    /// The command, for the log.
+    fn words(self, command: Command) -> String {
+        let over = self
+            .over
+            .map(|over| format!(" over {}", HumanDuration(over)));
+        let why = self.message.map(|message| format!(": {message}"));
+        let words = [Some(command.as_str().to_owned()), over, why];
+        words.into_iter().flatten().collect()
+    }
+}
 
 impl Controller {
     /// Starts a rollout: its first step is live when this returns.
@@ -184,11 +207,11 @@ impl Controller {
         text: &str,
         command: Command,
         by: &str,
-        (message, force): (Option<&str>, bool),
+        options: RolloutOptions<'_>,
     ) -> Result<Rollout, RolloutError> {
         let entry = self.find_rollout(text)?;
-        let is_return = matches!(command, Command::Abort | Command::Rollback);
-        let answers = if is_return && !force {
+        let is_return = command.is_return();
+        let answers = if is_return && !options.force {
             self.check_return_of(&entry.record()).await?
         } else {
             DataAnswers::default()
@@ -208,12 +231,9 @@ impl Controller {
             return Err(RolloutError::Changed(changed));
         }
         let before = run.record.machine.clone();
-        let action = run.record.machine.on(Event::Command(command))?;
-        run.record.ended_at = None;
+        let action = self.take_command(&mut run, command, options)?;
         run.data.answers = answers;
-        run.record.is_return_forced = is_return && force;
-        let why = message.map_or_else(String::new, |message| format!(": {message}"));
-        run.record.note(by, format!("{}{why}", command.as_str()));
+        run.record.note(by, options.words(command));
         entry.show(&run.record);
         let done = match action {
             Some(action) => {
@@ -249,6 +269,29 @@ impl Controller {
             return Err(RolloutError::NotSaved);
         }
         Ok(self.show_with_next(&entry.record()))
+    }
+
+    /// Tells the machine a command: its order.
+    fn take_command(
+        &self,
+        run: &mut RunningRollout,
+        command: Command,
+        RolloutOptions { force, over, .. }: RolloutOptions<'_>,
+    ) -> Result<Option<Action>, RolloutError> {
+        let record = &mut run.record;
+        let is_return = command.is_return();
+        let action = if is_return && over.is_none() && record.spread.take().is_some() {
+            // What goes back in parts is in a hurry now.
+            Some(Action::Return)
+        } else {
+            record.machine.on(Event::Command(command))?
+        };
+        if let (Some(over), Some(Action::Return)) = (over, action) {
+            record.spread = Some(self.spread_return(record, over));
+        }
+        record.ended_at = None;
+        record.is_return_forced = is_return && force;
+        Ok(action)
     }
 
     /// Replaces the named plans. Rollouts that run keep the plan that they began with.

@@ -38,6 +38,11 @@ impl Command {
         Self::Rollback,
     ];
 
+    /// True if it takes the release back.
+    pub const fn is_return(self) -> bool {
+        matches!(self, Self::Abort | Self::Rollback)
+    }
+
     /// Name in the API and the log.
     pub const fn as_str(self) -> &'static str {
         match self {

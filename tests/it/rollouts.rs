@@ -33,6 +33,7 @@ mod kinds;
 mod quarantine;
 mod queries;
 mod sessions;
+mod spread;
 mod trains;
 mod withdrawn;
 

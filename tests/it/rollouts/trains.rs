@@ -7,7 +7,7 @@ const BAD: &str = "/tools/bad";
 
 impl Bench {
     /// Starts a rollout of green on `chat` and `tools`, and returns its path.
-    fn begin_train(&self, plan: &str) -> String {
+    pub(super) fn begin_train(&self, plan: &str) -> String {
         let body = format!(r#"{{"routes":["chat","tools"],"to":"green","plan":{plan}}}"#);
         let (status, rollout) = self.ask("POST", "/v1/rollouts", &body);
         assert_eq!(status, 201, "{rollout}");
@@ -18,7 +18,7 @@ impl Bench {
         ["chat", "tools"].map(|route| self.split(route))
     }
 
-    fn live(&self) -> u64 {
+    pub(super) fn live(&self) -> u64 {
         let (_, page) = self.ask("GET", "/v1/revisions?limit=1", "");
         page["revisions"][0]["revision"].as_u64().unwrap()
     }
