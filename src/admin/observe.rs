@@ -14,7 +14,7 @@ use super::{
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
-    events,
+    events, flags,
     json_response::json,
     kpis, limits,
     probes::{self, ProbeState},
@@ -78,6 +78,8 @@ fn reads(state: AdminState) -> Router {
         .route("/v1/revisions/{n}/effect", get(effects::read_effect))
         .route("/v1/rollouts", get(rollouts::list_rollouts))
         .route("/v1/drills", get(drills::list_drills))
+        .route("/v1/flags", get(flags::list_flags))
+        .route("/v1/flags/{flag}/evaluate", get(flags::evaluate_flag))
         .route("/v1/verifications", get(verifications::list_verifications))
         .route("/v1/quarantine", get(quarantine::list_quarantine))
         .with_state(state)

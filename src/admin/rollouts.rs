@@ -207,7 +207,11 @@ fn unmade(error: RolloutError, admin: &AdminState) -> ApiError {
             unknown("rollout", &name, known.iter().map(|rollout| rollout.id.as_str()))
         }
         RolloutError::UnknownPlan { name, known } => {
-            unknown("plan", name.as_str(), known.iter().map(PlanName::as_str))
+            let refusal = unknown("plan", name.as_str(), known.iter().map(PlanName::as_str));
+            if known.is_empty() {
+                return refusal.hint("`[plans.NAME]` of the configuration adds one; without `plan` the default plan applies");
+            }
+            refusal
         }
     }
 }

@@ -23,12 +23,10 @@ pub(super) fn unknown<'a>(
     const MOST: usize = 100;
     let known: Vec<&str> = known.collect();
     let shown: String = text.chars().take(80).collect();
-    let refusal = ApiError::new(
-        StatusCode::NOT_FOUND,
-        &format!("unknown-{what}"),
-        &format!("unknown {what}"),
-    )
-    .detail(format!("no {what} is called `{shown}`"));
+    let word = format!("unknown-{what}");
+    let what = what.replace('-', " ");
+    let refusal = ApiError::new(StatusCode::NOT_FOUND, &word, &format!("unknown {what}"))
+        .detail(format!("no {what} is called `{shown}`"));
     let hint = closest(&shown, known.iter().copied());
     let mut refusal = match hint {
         Some(hint) => refusal.hint(hint),

@@ -7,7 +7,7 @@ use super::{
     DrillState, EjectionCause, EndpointHealth, RolloutPause, RolloutState, Timestamp,
     VerificationVerdict,
 };
-use crate::model::{EndpointUrl, ReleaseName, Revision, RouteName, Version};
+use crate::model::{EndpointUrl, FlagName, ReleaseName, Revision, RouteName, Version};
 
 /// Most events that are kept for clients that come back.
 pub const KEPT_EVENTS: usize = 1_024;
@@ -41,8 +41,14 @@ pub enum EventBody {
         /// Its reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// Routes with another decision; at most 16.
+        /// Routes that differ from the table before; at most 16.
         routes: Vec<RouteName>,
+        /// Releases that differ; at most 16.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        releases: Vec<ReleaseName>,
+        /// Flags that differ; at most 16.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        flags: Vec<FlagName>,
         /// Number of differences from the table before.
         changes: usize,
     },

@@ -291,7 +291,7 @@ pub(super) enum ChangeVerb {
     Apply(Import),
     /// Make several changes in one revision, which one rollback undoes
     #[command(
-        after_help = "Either all changes are made or none. Their order is: those in the file, splits, switches, promotions, aborts.\nThe file has the body of `POST /v1/changes`, which can add and remove releases as well.\n\nExamples:\n  switchback change --split chat:green=25 --switch tools=green -m 'release 2.0.0'\n  switchback change --split chat:green=5,blue=95 --abort tools --dry-run\n  switchback change --file changes.json --wait 30s"
+        after_help = "Either all changes are made or none. Their order is: those in the file, splits, switches, promotions, aborts, flags.\nThe file has the body of `POST /v1/changes`, which can add and remove releases and flags as well.\n\nExamples:\n  switchback change --split chat:green=25 --switch tools=green -m 'release 2.0.0'\n  switchback change --split chat:green=5,blue=95 --abort tools --dry-run\n  switchback change --switch chat=green --flag new-planner=on\n  switchback change --file changes.json --wait 30s"
     )]
     Change(Box<ManyArgs>),
     /// Give releases of a route their percent of it; the others share the rest as before

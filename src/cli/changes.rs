@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{ChangeItem, ChangesRequest},
-    model::{NameError, ReleaseName, RouteName},
+    model::{FlagName, FlagState, NameError, ReleaseName, RouteName},
 };
 
 /// Arguments of several changes.
@@ -34,6 +34,9 @@ pub(super) struct ManyArgs {
     /// A route whose stable release gets all its requests
     #[arg(long, value_name = "ROUTE")]
     abort: Vec<RouteName>,
+    /// A flag and its switch
+    #[arg(long, value_name = "FLAG=on|off")]
+    flag: Vec<FlagSwitch>,
     /// Changes in JSON, as the API takes them; `-` for the standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -53,6 +56,10 @@ struct RouteSplit(RouteName, Vec<Part>);
 /// A route and the release that it is switched to.
 #[derive(Debug, Clone)]
 struct RouteSwitch(RouteName, ReleaseName);
+
+/// A flag, and what it is switched to.
+#[derive(Debug, Clone)]
+struct FlagSwitch(FlagName, FlagState);
 
 impl FromStr for RouteSplit {
     type Err = String;
@@ -81,6 +88,21 @@ impl FromStr for RouteSwitch {
             route.parse().map_err(name)?,
             release.parse().map_err(name)?,
         ))
+    }
+}
+
+impl FromStr for FlagSwitch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not FLAG=on or FLAG=off, such as new-planner=off");
+        let (flag, state) = text.split_once('=').ok_or_else(wrong)?;
+        let flag = flag.parse().map_err(|error: NameError| error.to_string())?;
+        match state {
+            "on" => Ok(Self(flag, FlagState::On)),
+            "off" => Ok(Self(flag, FlagState::Off)),
+            _ => Err(wrong()),
+        }
     }
 }
 
@@ -123,6 +145,12 @@ fn request(many: &ManyArgs) -> Result<ChangesRequest, Failure> {
         ..of(route)
     });
     request.changes.extend(aborted);
+    let switched = many.flag.iter().map(|FlagSwitch(flag, state)| ChangeItem {
+        flag: Some(flag.clone()),
+        state: Some(*state),
+        ..ChangeItem::default()
+    });
+    request.changes.extend(switched);
     if request.changes.is_empty() {
         let text = "there is no change\nhint: such as `--split chat:green=25 --switch tools=green`";
         return Err(Failure::new(Exit::Usage, text));
@@ -144,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_split_names_its_route_and_all_its_releases() {
+    fn each_change_names_its_target() {
         let RouteSplit(route, parts) = "chat:green=25,blue=75".parse().unwrap();
         assert_eq!((route.as_str(), parts.len()), ("chat", 2));
         let RouteSwitch(route, to) = "tools=green".parse().unwrap();
@@ -154,6 +182,11 @@ mod tests {
         }
         for wrong in ["tools", "=green", "tools="] {
             assert!(wrong.parse::<RouteSwitch>().is_err(), "{wrong}");
+        }
+        let FlagSwitch(flag, state) = "new-planner=off".parse().unwrap();
+        assert_eq!((flag.as_str(), state), ("new-planner", FlagState::Off));
+        for wrong in ["new-planner", "=off", "new-planner=5"] {
+            assert!(wrong.parse::<FlagSwitch>().is_err(), "{wrong}");
         }
     }
 }

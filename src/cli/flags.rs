@@ -1,6 +1,6 @@
 //! Subcommands for feature flags.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -151,7 +151,8 @@ pub(super) async fn flag(client: &Client, verb: FlagVerb) -> Result<Out, Failure
         } => rollout(client, &flag, &shares, &change).await,
         FlagVerb::Rollback { flag, change } => {
             let ask = said(&flag, "rollback", change.message.clone());
-            based(client, path(&flag), ask, &change).await
+            let back = based(client, path(&flag), ask, &change).await;
+            back.map_err(hint_if_removed)
         }
         FlagVerb::Evaluate {
             flag,
@@ -177,6 +178,15 @@ async fn show_flag(client: &Client, flag: &FlagName) -> Result<Out, Failure> {
         text: notes + &shown.text,
         ..shown
     })
+}
+
+/// A flag that is gone has no state of its own to go back to.
+fn hint_if_removed(mut failure: Failure) -> Failure {
+    if failure.is_unknown() {
+        let hint = "\nhint: a flag that was removed comes back with a rollback of the table, `switchback rollback`";
+        failure.message.push_str(hint);
+    }
+    failure
 }
 
 async fn list(client: &Client) -> Result<Out, Failure> {
@@ -284,7 +294,15 @@ async fn rollout(
     // The rules were read from this revision, so the change is based on it.
     let seen = change.common.based_on.or(answer.revision);
     let ask = ApiRequest::of(Method::PATCH, path(flag)).json(&patch);
-    done(client.send(ask.based_on(seen).options(change)).await?)
+    let mut out = done(client.send(ask.based_on(seen).options(change)).await?)?;
+    if spec.state == FlagState::Off {
+        let default = &spec.default;
+        let _ = writeln!(
+            out.text,
+            "  the flag is off: everybody gets {default} until `switchback flag on {flag}`"
+        );
+    }
+    Ok(out)
 }
 
 async fn evaluate(
@@ -304,7 +322,7 @@ async fn evaluate(
     let answer = answer.map_err(|failure| failure.in_flags(&[("`?key=`", "`--key`")]))?;
     let found: FlagEvaluation = answer.read()?;
     let why = match (found.rule, &found.unmet_prerequisite) {
-        (Some(rule), _) => format!(", rule {rule}"),
+        (Some(rule), _) => format!(", rules[{rule}]"),
         (None, Some(flag)) => format!(", since flag {flag} gives another variant"),
         (None, None) => String::new(),
     };

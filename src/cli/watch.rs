@@ -196,13 +196,25 @@ fn words(body: &EventBody) -> String {
             author,
             message,
             routes,
+            releases,
+            flags,
             ..
         } => {
-            let routes = listed(routes);
+            let mut changed = Vec::new();
+            for (kind, names) in [
+                ("", listed(routes)),
+                ("releases ", listed(releases)),
+                ("flags ", listed(flags)),
+            ] {
+                if !names.is_empty() {
+                    changed.push(format!("{kind}{names}"));
+                }
+            }
+            let changed = changed.join("; ");
             let message = message
                 .as_ref()
                 .map_or(String::new(), |why| format!(": {why}"));
-            format!("{revision} is live: {cause} by {author} [{routes}]{message}")
+            format!("{revision} is live: {cause} by {author} [{changed}]{message}")
         }
         EventBody::Rollout {
             routes,

@@ -1,13 +1,15 @@
 //! Events of what the controller does: each is published where the audit log is written.
 
+use std::collections::BTreeSet;
+
 use super::rollout_record::{self, RolloutRecord};
 use crate::{
     api::{Drill, EventBody, QuarantinedRelease, Verification},
     model::{ChangeSet, HookEvent, RevisionRecord},
 };
 
-/// Most routes in the event of a revision.
-const MOST_ROUTES: usize = 16;
+/// Most names of each kind in the event of a revision.
+const MOST_NAMES: usize = 16;
 
 /// The event of a revision that is live.
 pub(super) fn revision(record: &RevisionRecord, touched: &ChangeSet, changes: usize) -> EventBody {
@@ -17,9 +19,15 @@ pub(super) fn revision(record: &RevisionRecord, touched: &ChangeSet, changes: us
         cause: record.cause.as_str().to_owned(),
         author: record.author.name.clone(),
         message: record.author.message.clone(),
-        routes: touched.routes.iter().take(MOST_ROUTES).cloned().collect(),
+        routes: first(&touched.routes),
+        releases: first(&touched.releases),
+        flags: first(&touched.flags),
         changes,
     }
+}
+
+fn first<T: Clone>(names: &BTreeSet<T>) -> Vec<T> {
+    names.iter().take(MOST_NAMES).cloned().collect()
 }
 
 /// An event of a rollout.

@@ -119,7 +119,7 @@ impl<'a> AppliedSwap<'a> {
         let verification = verifications.after_swap(&effects.fleet, replaced, kept, &undone);
         effects.pending().push(AuditEntry {
             record: Arc::clone(&record),
-            touched: kept.touched.clone(),
+            touched: ChangeSet::between(&replaced.state(), state),
             changes: diff.0.len(),
             took,
         });

@@ -41,7 +41,7 @@ pub enum FlagError {
     #[error("no flag is called `{0}`")]
     NotFound(String),
     /// The rule that matches has several variants, and the context no key.
-    #[error("rule {rule} of flag `{flag}` splits by `targetingKey`, and the context has none")]
+    #[error("`rules[{rule}]` of flag `{flag}` splits by `targetingKey`, and the context has none")]
     NoKey {
         /// The flag.
         flag: FlagName,

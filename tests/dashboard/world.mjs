@@ -57,7 +57,8 @@ export class World {
     return world;
   }
 
-  async configure({ tokens = false, split = 'blue = 90, green = 10' }) {
+  // `more` is further configuration.
+  async configure({ tokens = false, split = 'blue = 90, green = 10', more = '' }) {
     const [blue, green] = [await this.serve('blue'), await this.serve('green')];
     const file = (name, text) => {
       fs.writeFileSync(path.join(this.folder, name), text);
@@ -84,6 +85,7 @@ endpoints = ["http://127.0.0.1:${green}"]
 name = "chat"
 split = { ${split} }
 stable = "blue"
+${more}
 `);
   }
 

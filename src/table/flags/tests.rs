@@ -76,12 +76,12 @@ fn the_first_rule_that_matches_decides_and_the_reason_says_why() {
     is(
         "planner",
         json!({ "release": "green" }),
-        "rule 1 of flag `planner` splits by `targetingKey`, and the context has none",
+        "`rules[1]` of flag `planner` splits by `targetingKey`, and the context has none",
     );
     is(
         "planner",
         json!({ "release": "green", "targetingKey": "" }),
-        "rule 1 of flag `planner` splits by `targetingKey`, and the context has none",
+        "`rules[1]` of flag `planner` splits by `targetingKey`, and the context has none",
     );
     is("plain", json!({}), "off STATIC");
     is("everybody", json!({}), "on STATIC");

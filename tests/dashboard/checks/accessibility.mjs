@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 
 import { packages } from '../browser.mjs';
 import { World } from '../world.mjs';
+import { FLAG } from './flags.mjs';
 
 const AXE = packages.resolve('axe-core/axe.min.js');
-const PAGES = ['now', 'releases', 'history', 'rollouts', 'drills', 'verifications'];
+const PAGES = ['now', 'releases', 'history', 'rollouts', 'drills', 'flags', 'verifications'];
 
 async function assertSound(page, where) {
   const { violations } = await page.evaluate(() => axe.run(document, {
@@ -43,6 +44,13 @@ async function look(browser, world, colorScheme, width) {
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Shift weights' }).click();
   await assertSound(page, `${where} weights`);
+  await page.keyboard.press('Escape');
+  for (const [name, button] of [['drills', 'Rehearse chat'], ['flags', 'Change shares'], ['flags', 'Look up a user']]) {
+    await page.evaluate(hash => { location.hash = hash; }, `#/${name}`);
+    await page.getByRole('button', { name: button }).click();
+    await assertSound(page, `${where} ${button}`);
+    await page.keyboard.press('Escape');
+  }
 }
 
 async function filled() {
@@ -50,6 +58,7 @@ async function filled() {
   await world.api('PUT', 'routes/chat/split', { weights: { blue: 0, green: 100 }, message: 'all' });
   await world.api('POST', 'rollback', {});
   await world.api('POST', 'drills', { route: 'chat' });
+  await world.api('PUT', 'flags/new-planner', FLAG);
   await world.api('PUT', 'quarantine/green', { reason: 'it was slow' });
   await world.api('PUT', 'routes/chat/split', { weights: { blue: 50, green: 50 } });
   return world;

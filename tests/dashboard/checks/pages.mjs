@@ -89,7 +89,7 @@ export const checks = {
     const page = await browser.open(world.url);
     await page.getByRole('heading', { name: 'Events' }).waitFor();
     await world.api('PUT', 'routes/chat/split', { weights: { blue: 50, green: 50 }, message: 'half and half' });
-    const event = page.getByRole('listitem').filter({ hasText: /is live \(publish by local\): half and half/ });
+    const event = page.getByRole('listitem').filter({ hasText: /is live \(publish by local\), routes chat: half and half/ });
     await event.waitFor({ timeout: 800 });
     await page.getByRole('img', { name: 'Configured shares: blue 50 %, green 50 %' }).waitFor();
   },

@@ -23,6 +23,7 @@ export const checks = {
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await page.getByText('running', { exact: true }).waitFor();
     assert.equal((await rollout()).message, 'version 2');
+    await page.getByRole('listitem').filter({ hasText: /rollout of green on chat: .*, now running/ }).first().waitFor();
     await command(page, 'Pause');
     assert.equal((await rollout()).state, 'paused');
     await page.getByRole('link', { name: 'Rollouts' }).click();
@@ -61,6 +62,20 @@ export const checks = {
     assert.equal((await world.api('GET', 'rollouts')).rollouts[0].state, 'aborted');
     assert.deepEqual(await world.weights(), { blue: 100, green: 0 });
     assert.deepEqual((await world.api('GET', 'quarantine')).releases, []);
+  },
+
+  async 'rollouts: two routes get their steps as one'(browser) {
+    const more = '[[routes]]\nname = "tools"\npath_prefix = "/tools"\nsplit = { blue = 100 }';
+    const world = await World.start({ split: 'blue = 100, green = 0', more });
+    const page = await browser.open(world.url);
+    await page.getByRole('region', { name: 'chat' }).getByRole('button', { name: 'Start rollout' }).click();
+    await page.getByLabel('Release', { exact: true }).selectOption('green');
+    await page.getByRole('group', { name: /^Together with other routes/ }).getByLabel('tools').check();
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.getByText('running', { exact: true }).first().waitFor();
+    const { rollouts } = await world.api('GET', 'rollouts');
+    assert.deepEqual(rollouts[0].routes.map(({ route, to }) => [route, to]), [['chat', 'green'], ['tools', 'green']]);
+    assert.equal(world.answers.failed, 0);
   },
 
   async 'rollouts: what was taken back is in quarantine until it is lifted'(browser) {

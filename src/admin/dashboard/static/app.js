@@ -7,7 +7,7 @@ import { listen } from './events.js';
 import { refresh } from './feed.js';
 import { Frame } from './views/frame.js';
 
-const PAGES = ['now', 'releases', 'history', 'rollouts', 'drills', 'verifications'];
+const PAGES = ['now', 'releases', 'history', 'rollouts', 'drills', 'flags', 'verifications'];
 
 function readAddress() {
   const name = location.hash.replace(/^#\/?/, '');

@@ -33,3 +33,17 @@ export function shift(name, percents) {
   );
   return of(`Shift weights of ${name}`, 'Shift', 'PUT', route(name, 'split'), { weights });
 }
+
+const flag = name => `v1/flags/${segment(name)}`;
+
+export const flagTo = (name, to) => of(
+  `Switch the flag ${name} ${to}`, `Switch ${to}`, 'POST', `${flag(name)}/${to}`, {}, to === 'off',
+);
+
+export const rollbackOfFlag = name => of(
+  `Roll back the flag ${name}`, 'Roll back now', 'POST', `${flag(name)}/rollback`, {}, true,
+);
+
+export const rulesOfFlag = (name, rules) => of(
+  `Change who gets what of the flag ${name}`, 'Change', 'PATCH', flag(name), { rules },
+);

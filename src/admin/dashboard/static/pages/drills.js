@@ -2,31 +2,17 @@
 
 import { html } from '../html.js';
 import { ago, count, words } from '../format.js';
-import { command } from '../views/command_dialog.js';
+import { update } from '../store.js';
+import { DrillForm } from '../views/drill_form.js';
 import { Listing } from '../views/listing.js';
 import { Verdict } from '../views/verdict.js';
 
 const KINDS = { passed: 'good', failed: 'bad', running: 'plain', inconclusive: 'warn', superseded: 'plain', interrupted: 'warn' };
 
-function drillOf(route, level) {
-  command({
-    title: `Rehearse the way back of ${route}`,
-    verb: 'Begin',
-    effect: level === 'mechanism'
-      ? 'The table is made live once more and taken back. No request is answered differently.'
-      : 'The release before gets synthetic requests of its own. No request of a user is answered differently.',
-    method: 'POST',
-    path: 'v1/drills',
-    body: { route, level },
-    takesReason: true,
-    done: drill => `Drill ${drill.id}: ${words(drill.state)}.`,
-  });
-}
-
 function Begin({ routes }) {
+  const open = route => () => update({ dialog: () => html`<${DrillForm} route=${route} />` });
   return html`<div class="actions" role="group" aria-label="Begin a drill">
-    ${routes.map(({ name }) => html`<button key=${name} type="button" onClick=${() => drillOf(name, 'mechanism')}>Rehearse ${name}</button>
-      <button type="button" onClick=${() => drillOf(name, 'smoke')}>Rehearse ${name} with synthetic requests</button>`)}
+    ${routes.map(({ name }) => html`<button key=${name} type="button" onClick=${open(name)}>Rehearse ${name}</button>`)}
   </div>`;
 }
 

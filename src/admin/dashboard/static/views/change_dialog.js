@@ -21,17 +21,17 @@ class ChangeDialog extends Component {
     this.look();
   }
 
-  send(query, headers, body) {
-    const { method, path } = this.props.change;
+  send(options, headers) {
+    const { method, path, body } = this.props.change;
+    const query = new URLSearchParams({ ...options, ...(this.state.isForced && { force: true }) });
     const fields = { 'if-match': `"${this.revision}"`, ...headers };
-    return request(method, `${path}${query}`, { body, headers: fields });
+    return request(method, `${path}?${query}`, { body, headers: fields });
   }
 
   look = async () => {
     this.setState({ phase: 'asking', error: undefined });
     try {
-      const force = this.state.isForced ? '&force=true' : '';
-      const dryRun = await this.send(`?dry_run=true${force}`, {}, this.props.change.body);
+      const dryRun = await this.send({ dry_run: true }, {});
       this.setState({ phase: 'confirm', dryRun });
     } catch (error) {
       this.setState({ phase: 'failed', error });
@@ -47,13 +47,10 @@ class ChangeDialog extends Component {
 
   confirm = async event => {
     event.preventDefault();
-    const { change } = this.props;
     const message = this.state.message.trim();
     this.setState({ phase: 'sending' });
     try {
-      const body = message === '' ? change.body : { ...change.body, message };
-      const force = this.state.isForced ? '?force=true' : '';
-      const receipt = await this.send(force, { 'idempotency-key': this.key }, body);
+      const receipt = await this.send(message === '' ? {} : { message }, { 'idempotency-key': this.key });
       this.setState({ phase: 'done', receipt });
     } catch (error) {
       this.setState({ phase: 'failed', error });

@@ -5,9 +5,17 @@ import { ago, clock, count, words } from '../format.js';
 
 const because = reason => (reason ? `: ${reason}` : '');
 
+const list = names => names.join(', ');
+
+// What a revision changed, by name.
+function changed({ routes, releases = [], flags = [] }) {
+  const kinds = [[routes, 'routes'], [releases, 'releases'], [flags, 'flags']].filter(([names]) => names.length > 0);
+  return kinds.length === 0 ? '' : `, ${kinds.map(([names, kind]) => `${kind} ${list(names)}`).join('; ')}`;
+}
+
 const SENTENCES = {
-  revision: event => `revision ${event.revision} is live (${words(event.cause)} by ${event.author})${because(event.message)}`,
-  rollout: event => `rollout of ${event.release} on ${event.route}: ${words(event.event)}, now ${words(event.state)}${because(event.verdict)}`,
+  revision: event => `revision ${event.revision} is live (${words(event.cause)} by ${event.author})${changed(event)}${because(event.message)}`,
+  rollout: event => `rollout of ${list(event.releases)} on ${list(event.routes)}: ${words(event.event)}, now ${words(event.state)}${because(event.verdict)}`,
   verification: event => `rollback of revision ${event.revision}: ${words(event.verdict)}${because(event.words)}`,
   drill: event => `drill of ${event.route}: ${words(event.state)}${because(event.failures.join('; '))}`,
   quarantine: event => `${event.release} ${event.version} is ${event.lifted ? 'out of' : 'in'} quarantine (${event.by})${because(event.reason)}`,

@@ -12,10 +12,11 @@ import { Releases } from '../pages/releases.js';
 import { History } from '../pages/history.js';
 import { Rollouts } from '../pages/rollouts.js';
 import { Drills } from '../pages/drills.js';
+import { Flags } from '../pages/flags.js';
 import { Verifications } from '../pages/verifications.js';
 
 const PAGES = {
-  now: Now, releases: Releases, history: History, rollouts: Rollouts, drills: Drills, verifications: Verifications,
+  now: Now, releases: Releases, history: History, rollouts: Rollouts, drills: Drills, flags: Flags, verifications: Verifications,
 };
 
 const title = name => name[0].toUpperCase() + name.slice(1);

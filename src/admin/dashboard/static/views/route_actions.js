@@ -2,7 +2,7 @@
 
 import { html } from '../html.js';
 import { abort, promote, rollbackOfRoute, switchTo } from '../changes.js';
-import { state, update } from '../store.js';
+import { update } from '../store.js';
 import { offer } from './change_dialog.js';
 import { RolloutForm } from './rollout_form.js';
 import { WeightsForm } from './weights_form.js';
@@ -20,7 +20,6 @@ export function RouteActions({ route, status }) {
     event.target.value = '';
     if (to !== '') offer(switchTo(route.name, to));
   };
-  const { revision } = state.status;
   return html`<div class="actions" role="group" aria-label="Actions of ${route.name}">
     ${route.split.length > 1 && html`<button type="button"
       onClick=${() => update({ dialog: () => html`<${WeightsForm} route=${route} />` })}>Shift weights</button>`}
@@ -32,7 +31,7 @@ export function RouteActions({ route, status }) {
       onClick=${() => offer(promote(route.name, canaries[0].release))}>Promote ${canaries[0].release}</button>`}
     ${isTrial && html`<button type="button" class="danger" onClick=${() => offer(abort(route.name))}>Abort</button>`}
     ${weighed.length === 1 && targets.length > 0 && html`<button type="button"
-      onClick=${() => update({ dialog: () => html`<${RolloutForm} route=${route} targets=${targets} revision=${revision} />` })}>Start rollout</button>`}
+      onClick=${() => update({ dialog: () => html`<${RolloutForm} route=${route} routes=${status.routes} targets=${targets} />` })}>Start rollout</button>`}
     <button type="button" class="danger" onClick=${() => offer(rollbackOfRoute(route.name))}>Roll back route</button>
   </div>`;
 }
