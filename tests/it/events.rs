@@ -192,7 +192,8 @@ fn watch_prints_a_line_for_each_event() {
         .unwrap();
     assert!(line.contains("is live: publish by "), "{line}");
     assert!(line.ends_with(" [chat]: to green"), "{line}");
-    let flag = json!({ "type": "boolean", "variants": { "on": true, "off": false }, "default": "off" });
+    let flag =
+        json!({ "type": "boolean", "variants": { "on": true, "off": false }, "default": "off" });
     let (status, receipt) = served.admin("PUT", "/v1/flags/new-planner?message=first", &flag);
     assert_eq!(status, 200, "{receipt}");
     let line = revisions.next().unwrap();
