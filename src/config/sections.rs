@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{ListenerTls, Size};
-use crate::model::HumanDuration;
+use crate::model::{HumanDuration, Percent};
 
 /// The admin API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,6 +181,8 @@ pub struct AccessLog {
     pub path: Option<PathBuf>,
     /// Lines queued for writing; more are dropped and counted.
     pub queue: usize,
+    /// Percents of the successful requests that are logged; all others are.
+    pub sample: Percent,
 }
 
 impl Default for AccessLog {
@@ -189,6 +191,7 @@ impl Default for AccessLog {
             format: AccessLogFormat::Json,
             path: None,
             queue: 8_192,
+            sample: Percent::ALL,
         }
     }
 }
@@ -197,6 +200,10 @@ impl Default for AccessLog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessLogFormat {
+    /// The Common Log Format with the referrer and the user agent.
+    Combined,
+    /// The Common Log Format of web servers.
+    Common,
     /// One JSON object per line.
     Json,
     /// No access log.

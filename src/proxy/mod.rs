@@ -20,7 +20,7 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `record`, `span_context`, `span_record`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
+//! | `request_context`, `record`, `log_fields`, `span_context`, `span_record`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
@@ -53,6 +53,7 @@ mod internal_request;
 mod io;
 mod learn;
 mod lingering_close;
+mod log_fields;
 mod log_sampler;
 mod mcp_session;
 mod mcp_start;

@@ -110,6 +110,8 @@ impl<'h> RefusedHead<'h> {
             first_byte: None,
             bytes_in: 0,
             bytes_out: bytes_out as u64,
+            referer: None,
+            user_agent: None,
         });
     }
 }

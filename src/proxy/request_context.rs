@@ -3,13 +3,13 @@
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::fleet::McpStream;
-use crate::message::{KnownField, Version};
-use crate::model::{AttemptFailure, Outcome, RequestView};
+use crate::message::KnownField;
+use crate::model::{AttemptFailure, Outcome, OutcomeClass};
 use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
@@ -19,6 +19,7 @@ use super::error::{ErrorReason, ProxyError};
 use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
+use super::log_fields::LogFields;
 use super::mcp_start::SessionStart;
 use super::queue_position::QueuePosition;
 use super::retry::Attempts;
@@ -86,20 +87,11 @@ pub(super) struct RequestContext {
     /// The response is ours.
     pub(super) is_refused: bool,
     outcome: Option<Outcome>,
-    log_fields: Option<Box<AccessLogFields>>,
+    log_fields: Option<Box<LogFields>>,
     /// Its place in a trace, if it is recorded, or would be as a failure.
     pub(super) span: Option<Box<SpanContext>>,
     // Counts it among all requests.
     permit: Option<RequestPermit>,
-}
-
-/// The fields of the access log, and of spans, that come from the head.
-pub(super) struct AccessLogFields {
-    pub(super) started_at: SystemTime,
-    pub(super) protocol: &'static str,
-    pub(super) method: String,
-    pub(super) host: String,
-    pub(super) path: String,
 }
 
 impl RequestContext {
@@ -116,16 +108,12 @@ impl RequestContext {
         let traces = worker.shared.settings.traces;
         let span =
             traces.and_then(|traces| SpanContext::begin(traces, parts, &id, || worker.random()));
-        let is_noted = span.is_some() || worker.access_log.borrow().is_on();
-        let log_fields = is_noted.then(|| {
-            Box::new(AccessLogFields {
-                started_at: SystemTime::now(),
-                protocol: protocol(parts.facts.version),
-                method: parts.method().to_owned(),
-                host: parts.host().to_owned(),
-                path: parts.path().to_owned(),
-            })
-        });
+        let (is_on, wants_agent) = {
+            let log = worker.access_log.borrow();
+            (log.is_on(), log.wants_agent())
+        };
+        let is_noted = is_on || span.is_some();
+        let log_fields = is_noted.then(|| Box::new(LogFields::of(parts, wants_agent)));
         Self {
             peer,
             preview,
@@ -299,10 +287,16 @@ impl RequestContext {
         self.outcome.get_or_insert(outcome);
     }
 
-    fn write_log(&self, fields: &AccessLogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
-        if !self.worker.access_log.borrow().is_on() {
+    fn write_log(&self, fields: &LogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
+        let is_success = !is_refused && outcome.class() == OutcomeClass::Success;
+        let log = self.worker.access_log.borrow();
+        if !log.is_on() || is_success && !log.takes_success(self.worker.random()) {
             return;
         }
+        drop(log);
+        let [referer, user_agent] = fields.agent.as_ref().map_or([None, None], |agent| {
+            agent.each_ref().map(|text| text.as_deref())
+        });
         let decision = self.decision();
         let release = decision.map(Decision::release);
         self.worker.access_log.borrow_mut().write(&AccessRecord {
@@ -338,6 +332,8 @@ impl RequestContext {
             first_byte: self.first_byte.get().map(|at| at.since(self.started)),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
+            referer,
+            user_agent,
         });
     }
 }
@@ -360,14 +356,6 @@ impl Drop for RequestContext {
                 self.write_span(*span, *fields, outcome, ended);
             }
         }
-    }
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
-        Version::Http2 => "HTTP/2",
     }
 }
 

@@ -5,7 +5,8 @@ use crate::net::Tick;
 use crate::telemetry::RequestSpan;
 
 use super::error::ErrorReason;
-use super::request_context::{AccessLogFields, RequestContext};
+use super::log_fields::LogFields;
+use super::request_context::RequestContext;
 use super::select::Decision;
 use super::span_context::SpanContext;
 
@@ -19,7 +20,7 @@ impl RequestContext {
     pub(super) fn write_span(
         &self,
         span: SpanContext,
-        fields: AccessLogFields,
+        fields: LogFields,
         outcome: Outcome,
         ended: Tick,
     ) {

@@ -46,6 +46,8 @@ pub(super) fn open_access_log(spec: &Spec) -> Result<OpenedAccessLog, ServerErro
                 file: None,
             });
         }
+        AccessLogFormat::Combined => AccessFormat::Combined,
+        AccessLogFormat::Common => AccessFormat::Common,
         AccessLogFormat::Json => AccessFormat::Json,
         AccessLogFormat::Text => AccessFormat::Text,
     };
@@ -61,7 +63,7 @@ pub(super) fn open_access_log(spec: &Spec) -> Result<OpenedAccessLog, ServerErro
     };
     let (log, guard) = AccessLog::new(target, format, spec.queue);
     Ok(OpenedAccessLog {
-        log,
+        log: log.with_successes(spec.sample.parts()),
         guard: Some(guard),
         file,
     })

@@ -13,11 +13,18 @@ use std::{
 use serde::{Serialize, Serializer};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use super::{Escaped, escape::escape_json, names};
+use super::{Escaped, access_common::write_common, escape::escape_json, names};
+
+/// A whole, of which a part of the successful requests is written.
+const MILLION: u32 = 1_000_000;
 
 /// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessFormat {
+    /// The Common Log Format, with the referrer and the user agent.
+    Combined,
+    /// The Common Log Format of web servers.
+    Common,
     /// One JSON object.
     Json,
     /// Plain text.
@@ -88,6 +95,12 @@ pub struct AccessRecord<'a> {
     pub bytes_in: u64,
     /// Body bytes sent to the client.
     pub bytes_out: u64,
+    /// `Referer` without its query, for the combined format.
+    #[serde(skip)]
+    pub referer: Option<&'a str>,
+    /// `User-Agent`, for the combined format.
+    #[serde(skip)]
+    pub user_agent: Option<&'a str>,
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,6 +130,8 @@ pub struct AccessLog(Option<ActiveLog>);
 struct ActiveLog {
     writer: NonBlocking,
     format: AccessFormat,
+    /// Lines of a million successful requests that are written.
+    successes: u32,
 }
 
 /// Keeps the writer thread alive and counts dropped lines; flushes the queue when dropped.
@@ -153,12 +168,37 @@ impl AccessLog {
             .finish(target);
         let dropped = writer.error_counter();
         (
-            Self(Some(ActiveLog { writer, format })),
+            Self(Some(ActiveLog {
+                writer,
+                format,
+                successes: MILLION,
+            })),
             AccessLogGuard {
                 _thread: thread,
                 dropped,
             },
         )
+    }
+
+    /// The same log, which writes so many of a million successful requests, and all others.
+    #[must_use]
+    pub fn with_successes(self, of_million: u32) -> Self {
+        Self(self.0.map(|on| ActiveLog {
+            successes: of_million,
+            ..on
+        }))
+    }
+
+    /// True if a successful request with this random number is to be written.
+    pub fn takes_success(&self, random: u64) -> bool {
+        let written = self.0.as_ref().map_or(0, |on| on.successes);
+        (u128::from(random) * u128::from(MILLION)) >> 64 < u128::from(written)
+    }
+
+    /// True if a line needs the referrer and the user agent.
+    pub fn wants_agent(&self) -> bool {
+        let format = self.0.as_ref().map(|on| on.format);
+        format == Some(AccessFormat::Combined)
     }
 
     /// True if enabled, so that callers can skip building a record.
@@ -171,6 +211,8 @@ impl AccessLog {
         let Some(on) = &mut self.0 else { return };
         let mut line = Vec::with_capacity(512);
         let formatted = match on.format {
+            AccessFormat::Combined => write_common(&mut line, record, true).is_ok(),
+            AccessFormat::Common => write_common(&mut line, record, false).is_ok(),
             AccessFormat::Json => write_json(&mut line, record).is_ok(),
             AccessFormat::Text => write_text(&mut line, record).is_ok(),
         };
@@ -285,6 +327,8 @@ mod tests {
             first_byte: Some(Duration::from_millis(1)),
             bytes_in: 0,
             bytes_out: 12,
+            referer: Some("https://b.example/\"y"),
+            user_agent: None,
         }
     }
 
@@ -323,6 +367,32 @@ mod tests {
             "1970-01-01T00:00:00.000Z 127.0.0.1 HTTP/1.1 GET a.example/x 200 good route=chat release=blue endpoint=127.0.0.1:1 \
              revision=7 decision=split duration=1.5ms in=0 out=12 id=r1\n"
         );
+    }
+
+    #[test]
+    fn a_line_for_web_servers_has_what_their_readers_expect() {
+        assert_eq!(
+            written(AccessFormat::Common),
+            "127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] \"GET /x HTTP/1.1\" 200 12\n"
+        );
+        let combined = written(AccessFormat::Combined);
+        assert!(
+            combined.ends_with(" 200 12 \"https://b.example/\\\"y\" \"-\"\n"),
+            "{combined}"
+        );
+    }
+
+    #[test]
+    fn a_part_of_the_successful_requests_is_written() {
+        let of = |successes| {
+            let (log, _guard) = AccessLog::new(Shared::default(), AccessFormat::Json, 1);
+            log.with_successes(successes)
+        };
+        let tenth = u64::MAX / 10;
+        assert!(of(100_000).takes_success(tenth - 1));
+        assert!(!of(100_000).takes_success(tenth + 20));
+        assert!(of(MILLION).takes_success(u64::MAX));
+        assert!(!of(0).takes_success(0));
     }
 
     #[test]

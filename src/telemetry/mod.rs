@@ -5,6 +5,7 @@
 //! ([`Metrics::render`]) or an exporter.
 
 mod access;
+mod access_common;
 mod error_chain;
 mod escape;
 mod export;

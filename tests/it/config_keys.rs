@@ -177,6 +177,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("discovery.timeout", Here(discovery::slow_answer, ["50ms", "1h"])),
     ("health_checks.concurrency", Here(table::checks_at_a_time, ["1", "64"])),
     ("access_log.format", Here(process::access_format, ["json", "text"])),
+    ("access_log.sample", By("a_part_of_the_successful_requests_is_written")),
     ("access_log.path", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
     ("access_log.queue", Here(process::queue, ["1", "8192"])),
     ("datadog.address", By("datadog_gets_metrics_events_and_readiness_with_the_unified_tags")),
