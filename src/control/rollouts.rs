@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Rollout, RolloutRequest, RolloutStatus},
     model::{HumanDuration, PlanName, PlanSpec, ReleaseName},
-    rollout::{Action, Command, Event},
+    rollout::{Action, Command, Event, Machine},
 };
 
 /// Options of a command of an operator to a rollout.
@@ -248,10 +248,7 @@ impl Controller {
             && is_forward
             && !error.may_return()
         {
-            // The operator is told that it did not happen, so it must not happen later.
-            run.record.machine = before;
-            run.record.waiting_for = None;
-            run.record.note("switchback", format!("refused: {error}"));
+            withdraw(&mut run.record, before, error);
         }
         if run.record.machine.has_ended() && run.record.ended_at.is_none() {
             run.record.ended_at = Some(super::clock::now());
@@ -298,6 +295,13 @@ impl Controller {
     pub fn set_plans(&self, plans: BTreeMap<PlanName, PlanSpec>) {
         self.rollouts.set_plans(plans);
     }
+}
+
+/// Takes back an order forward that did not happen: the operator is told so, and it must not happen later.
+fn withdraw(record: &mut RolloutRecord, before: Machine, error: &ControlError) {
+    record.machine = before;
+    record.waiting_for = None;
+    record.note("switchback", format!("refused: {error}"));
 }
 
 /// The error of the first step, with the route whose release it is about.

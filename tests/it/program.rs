@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::support::{
-    Client,
+    Client, Origin,
     signal::{self, Signal},
 };
 
@@ -232,6 +232,38 @@ fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
     let read = |name| std::fs::read_to_string(path(name)).unwrap();
     assert!(read("access.log").contains("/after"));
     assert_eq!(read("access.log.1"), "");
+}
+
+#[test]
+fn a_combined_access_log_without_successes_has_the_others() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), Origin::replying("blue"));
+    let path = |name: &str| folder.path().join(name);
+    let text = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = {:?}\n\
+         [access_log]\npath = {:?}\nformat = \"combined\"\nsample = 0\n\
+         [releases.blue]\nendpoints = [{:?}]\n[[routes]]\nname = \"chat\"\npath = \"/chat\"\nsplit = {{ blue = 1 }}\n",
+        path("history"),
+        path("access.log"),
+        origin.url()
+    );
+    let mut serving = Serving::start(folder.path(), &text);
+    let address = serving.address("proxy");
+    serving.until("ready");
+    let mut client = Client::connect(address);
+    assert_eq!(client.get("/chat").status, 200);
+    client.send(format!(
+        "GET /gone?key=1 HTTP/1.1\r\nHost: {address}\r\nReferer: http://a.test/p?key=2\r\n\
+         User-Agent: tester \"1\"\r\n\r\n"
+    ));
+    assert_eq!(client.response().status, 404);
+    serving.end();
+    let log = std::fs::read_to_string(path("access.log")).unwrap();
+    let (begin, end) = log.split_once("] ").unwrap();
+    assert!(begin.starts_with("127.0.0.1 - - ["), "{log}");
+    let (request, agent) = end.split_once(" 404 ").unwrap();
+    assert_eq!(request, "\"GET /gone HTTP/1.1\"", "{log}");
+    let (_, agent) = agent.split_once(' ').unwrap();
+    assert_eq!(agent, "\"http://a.test/p\" \"tester \\\"1\\\"\"\n", "{log}");
 }
 
 #[test]
