@@ -392,7 +392,11 @@ fn decided(running: &Running) -> (u64, [String; 2]) {
 }
 
 fn flip(number: u64) -> Change {
-    let to = if number % 3 == 0 { "green" } else { "blue" };
+    let to = if number.is_multiple_of(3) {
+        "green"
+    } else {
+        "blue"
+    };
     change(&format!(
         r#"{{"kind":"batch","changes":[{{"kind":"switch","route":"chat","to":"{to}"}},
             {{"kind":"patch_flag","flag":"tint","patch":{{"rules":[{{"split":{{"{to}":1}}}}]}}}},
