@@ -53,8 +53,9 @@ impl Controller {
         run.record.has_parts = true;
         match self.publish_back(&run.record, change, live).await {
             Ok(()) => {
-                let spread = run.record.spread.as_mut();
-                spread.into_iter().for_each(|spread| spread.give(part));
+                if let Some(spread) = &mut run.record.spread {
+                    spread.give(part);
+                }
                 Some(CarriedOut::Spread)
             }
             // Another change was faster: it is looked at with the next look.
