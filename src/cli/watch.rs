@@ -200,17 +200,7 @@ fn words(body: &EventBody) -> String {
             flags,
             ..
         } => {
-            let mut changed = Vec::new();
-            for (kind, names) in [
-                ("", listed(routes)),
-                ("releases ", listed(releases)),
-                ("flags ", listed(flags)),
-            ] {
-                if !names.is_empty() {
-                    changed.push(format!("{kind}{names}"));
-                }
-            }
-            let changed = changed.join("; ");
+            let changed = changed([listed(routes), listed(releases), listed(flags)]);
             let message = message
                 .as_ref()
                 .map_or(String::new(), |why| format!(": {why}"));
@@ -260,6 +250,16 @@ fn words(body: &EventBody) -> String {
 }
 
 /// Names with commas between them.
+/// The names of what a revision changed: routes, releases and flags.
+fn changed([routes, releases, flags]: [String; 3]) -> String {
+    let kinds = [("", routes), ("releases ", releases), ("flags ", flags)];
+    let named = kinds.iter().filter(|(_, names)| !names.is_empty());
+    let all: Vec<_> = named
+        .map(|(kind, names)| format!("{kind}{names}"))
+        .collect();
+    all.join("; ")
+}
+
 fn listed(names: &[impl ToString]) -> String {
     let names: Vec<_> = names.iter().map(ToString::to_string).collect();
     names.join(", ")

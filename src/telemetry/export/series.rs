@@ -123,16 +123,16 @@ impl Series {
 mod tests {
     use super::*;
 
-    const fn since<T>(start: u64, value: T) -> Option<Since<T>> {
-        Some(Since { start, value })
+    const fn since<T>(start: u64, value: T) -> Since<T> {
+        Since { start, value }
     }
 
     #[test]
     fn a_delta_is_about_the_time_since_the_last_round() {
         let mut series = Series::new(Temporality::Delta, 10);
-        assert_eq!(series.counter("a", 5), since(10, 5));
+        assert_eq!(series.counter("a", 5), Some(since(10, 5)));
         series.end_round(20);
-        assert_eq!(series.counter("a", 7), since(20, 2));
+        assert_eq!(series.counter("a", 7), Some(since(20, 2)));
         series.end_round(30);
         assert_eq!(series.counter("a", 7), None);
     }
@@ -156,7 +156,7 @@ mod tests {
         series.counter("a", 5);
         series.end_round(20);
         series.end_round(30);
-        assert_eq!(series.counter("a", 6), since(30, 6));
+        assert_eq!(series.counter("a", 6), Some(since(30, 6)));
     }
 
     #[test]
