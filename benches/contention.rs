@@ -123,6 +123,8 @@ fn record() -> AccessRecord<'static> {
         first_byte: Some(Duration::from_micros(850)),
         bytes_in: 120,
         bytes_out: 1024,
+        referer: None,
+        user_agent: None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `/v1/routes/{route}/promote` | POST | gives all requests to the canary |
 //! | `/v1/routes/{route}/abort` | POST | gives all requests to the stable release |
 //! | `/v1/routes/{route}/preview` | POST | makes a token for requests to a release, at weight 0 too |
+//! | `/v1/routes/{route}/mirror` | GET | its mirror, and how the copies compare with their originals |
 //! | `/v1/routes/{route}/rollback` | POST | restores the route's previous split |
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
@@ -79,6 +80,7 @@ mod json;
 mod json_response;
 mod kpis;
 mod limits;
+mod mirrors;
 mod observe;
 mod openapi;
 mod page;

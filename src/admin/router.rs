@@ -24,7 +24,7 @@ use super::{
     error::{no_such_method, no_such_path},
     events, feedback, flags,
     idempotency::answer_repeats,
-    import, kpis, limits, openapi, preview, probes, quarantine, releases,
+    import, kpis, limits, mirrors, openapi, preview, probes, quarantine, releases,
     respond::audit,
     revisions, rollback, rollouts, routes as table_routes, session, settings, split,
     state::AdminState,
@@ -131,6 +131,7 @@ fn small() -> OpenApiRouter<AdminState> {
             table_routes::put_route,
             table_routes::delete_route
         ))
+        .routes(routes!(mirrors::read_mirror))
         .routes(routes!(split::put_split, split::patch_split))
         .routes(routes!(split::switch))
         .routes(routes!(split::promote))

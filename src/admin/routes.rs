@@ -63,7 +63,8 @@ pub(super) async fn put_route(
         .condition
         .holds_for(state.spec.place(&name).is_some())?;
     let releases = state.spec.releases();
-    let mut named = route.split.keys().chain(&route.stable);
+    let mirror = route.mirror.as_ref().map(|mirror| &mirror.release);
+    let mut named = route.split.keys().chain(&route.stable).chain(mirror);
     if let Some(name) = named.find(|name| !releases.contains_key(*name)) {
         let known = releases.keys().map(ReleaseName::as_str);
         return Err(unknown("release", name.as_str(), known));

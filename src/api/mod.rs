@@ -14,6 +14,7 @@ mod flags;
 mod import;
 mod kpis;
 mod lists;
+mod mirror;
 mod moves;
 mod options;
 mod plan_choice;
@@ -57,6 +58,7 @@ pub use self::{
         RouteKpis,
     },
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
+    mirror::{MirrorAnswers, MirrorClassPair, MirrorFigures, MirrorReport},
     moves::{LastDrill, MovedUnit, RouteMoves, SeenRequests, ShareMove, WayBack},
     options::{LONGEST_WAIT, group_error, message_error},
     plan_choice::PlanChoice,
@@ -80,8 +82,8 @@ pub use self::{
     session::{LoginRequest, Session},
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RouteFacts, RouteStatus, Share,
-        Status, Totals, WorkerStatus,
+        InFlightOn, MirrorShare, ReleaseRole, ReleaseStatus, RollbackStatus, RouteFacts,
+        RouteStatus, Share, Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
     unproven::Unproven,

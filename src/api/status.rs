@@ -8,8 +8,8 @@ use super::{
     VerificationStatus, rollout_status::RolloutStatus,
 };
 use crate::model::{
-    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, ReleaseName, Revision, RouteName,
-    RouteSpec, Version,
+    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
+    RouteName, RouteSpec, Version,
 };
 
 /// Status: the live table, its health, and what can be undone.
@@ -107,12 +107,24 @@ pub struct RouteStatus {
     /// The release that an abort would give all requests to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
+    /// The release that gets copies of a share of its requests; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorShare>,
     /// The revision that last changed it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<Revision>,
     /// The last drill of it that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillSummary>,
+}
+
+/// A release that gets copies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorShare {
+    /// The release.
+    pub release: ReleaseName,
+    /// Percent of the requests that are copied.
+    pub percent: Percent,
 }
 
 /// Facts about a route, beside its decisions.
@@ -358,6 +370,10 @@ impl RouteStatus {
             headers: route.headers.clone(),
             split: route.split.iter().map(share).collect(),
             stable: route.stable_release().cloned(),
+            mirror: route.mirror.as_ref().map(|mirror| MirrorShare {
+                release: mirror.release.clone(),
+                percent: mirror.percent,
+            }),
             changed_by: facts.changed_by,
             drill: facts.drill.clone(),
         }

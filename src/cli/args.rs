@@ -14,6 +14,7 @@ use super::{
     exit::EXITS,
     feedback::FeedbackVerb,
     flags::{FLAG_HELP, FlagVerb},
+    mirrors::MirrorVerb,
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     plan::PlanVerb,
@@ -273,6 +274,9 @@ pub(super) enum RemoteCommand {
         after_help = "Examples:\n  switchback feedback list\n  switchback feedback give sb1.v7m-EdpTnkUWN4… --thumb down"
     )]
     Feedback(FeedbackVerb),
+    /// Show how the copies of a route's requests compare with their originals
+    #[command(subcommand, after_help = "Example:\n  switchback mirror show chat")]
+    Mirror(MirrorVerb),
     /// Show, set and remove routes
     #[command(
         subcommand,

@@ -23,6 +23,7 @@ mod flag_parts;
 mod flags;
 mod json_file;
 mod kpis;
+mod mirrors;
 mod observe;
 mod options;
 mod outlook;
@@ -148,6 +149,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
         RemoteCommand::Flag(verb) => flags::flag(client, *verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
+        RemoteCommand::Mirror(verb) => mirrors::mirror(client, verb).await,
         RemoteCommand::Observe(verb) => observe::observe(client, verb, json).await,
         RemoteCommand::Plan(verb) => plan::plan(client, verb).await,
         RemoteCommand::Preview {

@@ -9,7 +9,7 @@ use super::{
     text::{self, Columns, clean, count},
 };
 use crate::{
-    api::{EndpointHealth, ReleaseRole, ReleaseStatus, RouteStatus, Status},
+    api::{EndpointHealth, MirrorShare, ReleaseRole, ReleaseStatus, RouteStatus, Status},
     model::{Diff, Revision, RouteName},
 };
 
@@ -191,7 +191,13 @@ pub(super) fn routes(routes: &[RouteStatus]) -> String {
             route.name.to_string(),
             hosts(route),
             matched(route),
-            route.split.iter().map(share).collect::<Vec<_>>().join("  "),
+            route
+                .split
+                .iter()
+                .map(share)
+                .chain(route.mirror.as_ref().map(mirrored))
+                .collect::<Vec<_>>()
+                .join("  "),
             route
                 .stable
                 .as_ref()
@@ -199,6 +205,11 @@ pub(super) fn routes(routes: &[RouteStatus]) -> String {
         ]);
     }
     columns.shown()
+}
+
+/// The release that gets copies, and how many.
+fn mirrored(mirror: &MirrorShare) -> String {
+    format!("({}% mirrored to {})", mirror.percent, mirror.release)
 }
 
 /// The path that a route matches, and the header fields.

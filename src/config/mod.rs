@@ -37,7 +37,6 @@ mod sessions;
 mod settings;
 mod shape;
 mod shutdown;
-mod size;
 mod spans;
 mod syntax;
 mod verification;
@@ -70,10 +69,10 @@ pub use self::{
     sessions::{SecretSpec, Sessions},
     settings::{SettingsDigests, changed_settings},
     shutdown::{Shutdown, ShutdownPolicies},
-    size::Size,
     verification::Verification,
 };
 use crate::model::Problem;
+pub use crate::model::Size;
 
 /// Largest file that is read.
 const LARGEST: u64 = 64 << 20;

@@ -85,6 +85,7 @@ mod kpis;
 mod leave;
 mod merge;
 mod metrics;
+mod mirrors;
 mod outlook;
 mod outlook_words;
 mod precondition;

@@ -1,7 +1,7 @@
 //! The check before a release is removed: nothing may need it any more.
 
 use crate::{
-    model::{ReleaseName, TableState},
+    model::{ReleaseName, RouteSpec, TableState},
     table::UndoEntry,
 };
 
@@ -19,6 +19,16 @@ pub(super) fn remaining_use(
             "it is in the split of `{}`, with weight 0",
             route.name
         ));
+    }
+    let routes = live.spec.routes().iter();
+    let mirrors_to = |route: &&RouteSpec| {
+        route
+            .mirror
+            .as_ref()
+            .is_some_and(|to| to.release == *release)
+    };
+    if let Some(route) = routes.map(|route| &***route).find(mirrors_to) {
+        return Some(format!("`{}` is mirrored to it", route.name));
     }
     let has_weight = |level: &&UndoEntry| {
         let mut routes = level.spec.routes().iter();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::Roster;
 use crate::{
     model::{EndpointSpec, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
-    stats::OutcomeTable,
+    stats::{MirrorCounters, OutcomeTable},
 };
 
 /// Reason for watching a roster.
@@ -57,6 +57,7 @@ pub struct WatchedRelease {
 pub type CellKey = (RouteName, ReleaseName, Version);
 
 type CellMap = HashMap<CellKey, Arc<OutcomeTable>>;
+type MirrorMap = HashMap<CellKey, Arc<MirrorCounters>>;
 
 /// Number of shards of the statistics: a walk over all of them holds one lock at a time, and only briefly.
 const PARTS: usize = 64;
@@ -67,6 +68,7 @@ pub struct Fleet {
     workers: usize,
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
     cells: Box<[Mutex<CellMap>]>,
+    mirrors: Mutex<MirrorMap>,
     hasher: RandomState,
     watched: ArcSwap<Vec<WatchedRelease>>,
     lookups: ArcSwap<Vec<WatchedRelease>>,
@@ -80,6 +82,7 @@ impl Fleet {
             workers,
             rosters: Mutex::default(),
             cells: (0..PARTS).map(|_| Mutex::default()).collect(),
+            mirrors: Mutex::default(),
             hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
@@ -144,8 +147,38 @@ impl Fleet {
         }
     }
 
+    /// Counters of the copies that a route sends to a version of a release; created at zero if there are none.
+    pub fn mirror(
+        &self,
+        route: &RouteName,
+        release: &ReleaseName,
+        version: &Version,
+    ) -> Arc<MirrorCounters> {
+        let key = (route.clone(), release.clone(), version.clone());
+        Arc::clone(self.mirrors().entry(key).or_default())
+    }
+
+    /// All counters of copies, by route, release and version.
+    pub fn all_mirrors(&self) -> Vec<(CellKey, Arc<MirrorCounters>)> {
+        let mirrors = self.mirrors();
+        let all = mirrors.iter();
+        let mut all: Vec<_> = all
+            .map(|(key, counters)| (key.clone(), Arc::clone(counters)))
+            .collect();
+        drop(mirrors);
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    // Safe to ignore poisoning: a panic under the lock leaves the map intact.
+    fn mirrors(&self) -> MutexGuard<'_, MirrorMap> {
+        self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Removes counters that no table holds and that `keep` rejects, such as those of retired releases.
     pub fn retain_cells(&self, keep: impl Fn(&CellKey) -> bool) {
+        self.mirrors()
+            .retain(|key, counters| Arc::strong_count(counters) > 1 || keep(key));
         for part in &self.cells {
             lock(part).retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
         }

@@ -28,6 +28,7 @@ mod hook;
 mod in_flight;
 mod mcp;
 mod metric_query;
+mod mirror;
 mod moves;
 mod name;
 mod opinion;
@@ -44,6 +45,7 @@ mod rollout;
 mod route;
 mod schema;
 mod session;
+mod size;
 mod sorted_map;
 mod table;
 mod text_serde;
@@ -80,6 +82,7 @@ pub use self::{
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
     metric_query::{MetricQuery, WorseWhen},
+    mirror::{MIRROR_FIELD, MirrorFailure, MirrorSkip, MirrorSpec},
     moves::{MovedShare, moved_shares},
     name::{
         FlagName, HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, VariantName,
@@ -102,6 +105,7 @@ pub use self::{
     session::{
         AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource, STAMP_FIELD,
     },
+    size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
     way_back::{LONGEST_REASON, RollbackSpec},

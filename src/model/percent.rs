@@ -9,7 +9,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use super::{MAX_WEIGHT, Problem, ReleaseName, RouteName, RouteSpec, Weights, schema::keywords};
+use super::{MAX_WEIGHT, Problem, ReleaseName, RouteName, Weights, schema::keywords};
 
 /// Resolution of a percent: four decimal places.
 const PARTS: u32 = 10_000;
@@ -131,33 +131,35 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
-/// Weights of a route that give these percents to some releases and the rest to the others, in proportion.
+/// Weights of a route, which has this split, that give these percents to some releases and the rest to the others, in proportion.
 ///
 /// Their sum is the smallest power of ten from 100 to 1,000,000 that is exact, so that 5 percent reads as 5 of 100; if
 /// none is, the proportion of the others is rounded to millionths.
 ///
 /// # Errors
 /// If the percents add up to more than 100, or to less and no other release has a weight.
-pub(super) fn weights(route: &RouteSpec, percents: &Percents) -> Result<Weights, Vec<Problem>> {
+pub(super) fn weights(
+    (route, split): (&RouteName, &Weights),
+    percents: &Percents,
+) -> Result<Weights, Vec<Problem>> {
     let named: u64 = percents.values().map(|percent| u64::from(percent.0)).sum();
-    let others: Vec<(&ReleaseName, u64)> = route
-        .split
+    let others: Vec<(&ReleaseName, u64)> = split
         .iter()
         .filter(|(name, weight)| **weight > 0 && !percents.contains_key(*name))
         .map(|(name, weight)| (name, u64::from(*weight)))
         .collect();
     let rest = WHOLE
         .checked_sub(named)
-        .ok_or_else(|| problem(&route.name, named, "more than 100", TOO_MUCH))?;
+        .ok_or_else(|| problem(route, named, "more than 100", TOO_MUCH))?;
     if rest > 0 && others.is_empty() {
         return Err(problem(
-            &route.name,
+            route,
             named,
             "not 100, and no other release has a weight",
             TOO_LITTLE,
         ));
     }
-    let mut weights: Weights = route.split.keys().map(|name| (name.clone(), 0)).collect();
+    let mut weights: Weights = split.keys().map(|name| (name.clone(), 0)).collect();
     weights.extend(
         percents
             .iter()
@@ -215,11 +217,15 @@ mod tests {
 
     use super::*;
 
-    fn of(split: &[(&str, u32)]) -> RouteSpec {
+    fn of(split: &[(&str, u32)]) -> Weights {
         let split = split
             .iter()
             .map(|(name, weight)| (name.parse().unwrap(), *weight));
-        RouteSpec::plain("chat".parse().unwrap(), split.collect())
+        split.collect()
+    }
+
+    fn chat() -> RouteName {
+        "chat".parse().unwrap()
     }
 
     fn percents(named: &[(&str, &str)]) -> Percents {
@@ -230,7 +236,7 @@ mod tests {
     }
 
     fn done(split: &[(&str, u32)], named: &[(&str, &str)]) -> Vec<(String, u32)> {
-        let weights = weights(&of(split), &percents(named)).unwrap();
+        let weights = weights((&chat(), &of(split)), &percents(named)).unwrap();
         weights
             .iter()
             .map(|(name, weight)| (name.to_string(), *weight))
@@ -293,7 +299,10 @@ mod tests {
             &[("blue", "95"), ("green", "6")][..],
             &[("blue", "1"), ("green", "1")],
         ] {
-            let problems = weights(&of(&[("blue", 1), ("green", 1)]), &percents(named));
+            let problems = weights(
+                (&chat(), &of(&[("blue", 1), ("green", 1)])),
+                &percents(named),
+            );
             assert!(problems.unwrap_err()[0].hint.is_some());
         }
     }
@@ -331,7 +340,7 @@ mod tests {
             blue in 1..=MAX_WEIGHT, red in 1..=MAX_WEIGHT, green in 0..=1_000_000_u32,
         ) {
             let named = Percents::from([("green".parse().unwrap(), Percent(green))]);
-            let weights = weights(&of(&[("blue", blue), ("red", red)]), &named).unwrap();
+            let weights = weights((&chat(), &of(&[("blue", blue), ("red", red)])), &named).unwrap();
             let weight = |name: &str| f64::from(weights[name]);
             let total = weight("blue") + weight("green") + weight("red");
             prop_assert!(weights.values().all(|weight| *weight <= MAX_WEIGHT));

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{
     AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, FlagName, HumanDuration,
-    InFlightSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec, RouteName,
-    Weights,
+    InFlightSpec, MirrorSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec,
+    RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -101,6 +101,9 @@ pub struct RouteSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16)]
     pub drill: Vec<DrillRequestSpec>,
+    /// Release that gets copies of a share of the requests; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
     /// Upgrade protocols allowed in addition to WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
@@ -317,6 +320,7 @@ impl RouteSpec {
             flags: Vec::new(),
             flag_baggage: false,
             drill: Vec::new(),
+            mirror: None,
             upgrades: Vec::new(),
             last_whole: None,
         }

@@ -57,6 +57,8 @@ mod log_fields;
 mod log_sampler;
 mod mcp_session;
 mod mcp_start;
+mod mirror;
+mod mirror_choice;
 mod misdirected;
 mod observe;
 mod outcome;

@@ -19,6 +19,7 @@ use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
 use super::mcp_start::{SessionStart, opens_session};
+use super::mirror_choice;
 use super::pins::Pins;
 use super::pool::PoolKey;
 use super::request_context::RequestContext;
@@ -81,6 +82,9 @@ fn select_anew(
                 context.session_stream = session_stream(&context.worker, protocol, parts);
                 let peeked = context.peeked.as_deref();
                 context.card = CardRequest::of(selected.route(), parts, context.peer, peeked);
+            }
+            if selected.route().mirror().is_some() || context.mirrored.is_some() {
+                mirror_choice::choose(context, &selected, parts);
             }
             connect_or_dial(context, selected, parts)
         }

@@ -21,6 +21,7 @@ use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
 use super::log_fields::LogFields;
 use super::mcp_start::SessionStart;
+use super::mirror::Chosen;
 use super::queue_position::QueuePosition;
 use super::retry::Attempts;
 use super::retry_body::RetryBody;
@@ -56,6 +57,8 @@ pub(super) struct RequestContext {
     pub(super) session_stream: Option<Box<McpStream>>,
     /// The card that it requests, if that is to be rewritten.
     pub(super) card: Option<Box<CardRequest>>,
+    /// Its copy, if it was chosen to be mirrored.
+    pub(super) mirrored: Option<Box<Chosen>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -126,6 +129,7 @@ impl RequestContext {
             session_start: None,
             session_stream: None,
             card: None,
+            mirrored: None,
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),
@@ -355,6 +359,9 @@ impl Drop for RequestContext {
             if let Some(span) = self.span.take() {
                 self.write_span(*span, *fields, outcome, ended);
             }
+        }
+        if let Some(chosen) = self.mirrored.take() {
+            self.finish_mirrored(*chosen, outcome, ended.since(self.started));
         }
     }
 }

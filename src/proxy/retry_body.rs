@@ -99,6 +99,15 @@ impl RetryBody {
         (is_whole && bytes.len() <= most).then(|| bytes.clone())
     }
 
+    /// A copy of what was read, and true if that is the whole body; `None` if a part of it is no longer buffered.
+    pub(super) fn start(&self) -> Option<(Vec<u8>, bool)> {
+        match self.state.get() {
+            State::Unread => Some((Vec::new(), false)),
+            State::Kept { is_over } => Some((self.bytes.borrow().clone(), is_over)),
+            State::Lost => None,
+        }
+    }
+
     /// The bytes that a retry has to send first.
     pub(super) fn lend<'k>(&'k self, worker: &'k Worker) -> Option<RetryReader<'k>> {
         match self.state.get() {

@@ -13,6 +13,7 @@ use crate::telemetry::AccessLog;
 
 use super::card_log::CardLog;
 use super::connection_refusal::RefusalLog;
+use super::mirror::Outbox;
 use super::misdirected::MisdirectedLog;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
@@ -23,7 +24,9 @@ pub struct Shared {
     pub(super) cell: Arc<LiveTable>,
     pub(super) workers: usize,
     pub(super) access_log: AccessLog,
-    pub(super) tls: UpstreamTlsConfigs,
+    pub(super) tls: Arc<UpstreamTlsConfigs>,
+    /// Copies of requests, on their way to mirrors.
+    pub(super) mirrors: Outbox,
     // The one count that every request of every worker goes through, since the limit is global.
     pub(super) requests: CachePadded<AtomicUsize>,
     pub(super) epoch: Instant,
@@ -54,6 +57,7 @@ impl Shared {
         access_log: AccessLog,
     ) -> Arc<Self> {
         let connections = ConnectionBudget::new(settings.limits.upstream_connections);
+        let tls = Arc::<UpstreamTlsConfigs>::default();
         let learned = LearnedPins::new(settings.learned_ids, settings.learned_for);
         Arc::new(Self {
             mcp_sessions: McpSessions::new(settings.mcp_starts),
@@ -62,7 +66,8 @@ impl Shared {
             cell,
             workers: workers.max(1),
             access_log,
-            tls: UpstreamTlsConfigs::default(),
+            mirrors: Outbox::new(Arc::clone(&tls)),
+            tls,
             requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
             draining: watch::Sender::new(false),

@@ -70,6 +70,9 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             let keeps = sink.keeps_body()
                 || context.session_start.is_some() && read <= LONGEST_REQUEST as u64;
             context.body.read(&frame, keeps, &context.worker);
+            if let Some(mirrored) = &context.mirrored {
+                mirrored.read(&frame);
+            }
             if let Err(error) = sink.send(frame).await {
                 if sink.is_untouched() {
                     context.body.put_back(&frame, &context.worker);

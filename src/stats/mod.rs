@@ -8,6 +8,7 @@ mod decision_counters;
 mod feedback_counters;
 mod histogram;
 mod interval_ring;
+mod mirror_counters;
 mod noted_release;
 mod outcome_counters;
 mod outcome_totals;
@@ -21,6 +22,7 @@ pub use self::{
     decision_counters::DecisionSnapshot,
     feedback_counters::FeedbackSnapshot,
     histogram::{BOUNDS_SECONDS, HistogramSnapshot, bound_from},
+    mirror_counters::{AnswerSnapshot, MirrorCounters, MirrorSnapshot, MirrorTurn, MirroredAnswer},
     noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},
     outcome_totals::OutcomeTotals,

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Flags, Leave, Release, Route, RouteFlags, Split, SplitEntry, index::Index, validate};
+use super::{
+    Flags, Leave, Mirror, Release, Route, RouteFlags, Split, SplitEntry, index::Index, validate,
+};
 use crate::{
     fleet::Fleet,
     model::{
-        ChangeSet, ChunkedMap, Digest, Hashed, Problem, ReleaseName, ReleaseSpec, RequestView,
-        RouteName, RouteSpec, TableSpec, TableState,
+        ChangeSet, ChunkedMap, Digest, Hashed, MirrorSpec, Problem, ReleaseName, ReleaseSpec,
+        RequestView, RouteName, RouteSpec, TableSpec, TableState,
     },
 };
 
@@ -145,11 +147,11 @@ fn compile_routes(
         return spec.routes().iter().map(compile).collect();
     };
     let stale = |route: &Route| {
-        !route
-            .split()
-            .entries()
-            .iter()
-            .all(|entry| is_current(entry, parts.releases))
+        let split = route.split().entries().iter().map(SplitEntry::release);
+        let mirror = route.mirror().map(|mirror| mirror.release());
+        !split
+            .chain(mirror)
+            .all(|release| is_current(release, parts.releases))
     };
     let has_other_flags = |route: &Route| {
         let flags = route.flags();
@@ -190,10 +192,10 @@ fn compile_routes(
         .try_fold(previous.routes.clone(), replace)
 }
 
-fn is_current(entry: &SplitEntry, releases: &Releases) -> bool {
+fn is_current(held: &Arc<Release>, releases: &Releases) -> bool {
     releases
-        .get(entry.release().name())
-        .is_some_and(|release| Arc::ptr_eq(release, entry.release()))
+        .get(held.name())
+        .is_some_and(|release| Arc::ptr_eq(release, held))
 }
 
 fn compile_route(
@@ -222,7 +224,27 @@ fn compile_route(
     })?;
     let flags = RouteFlags::new(route, &split, parts.flags)
         .map_err(|()| unsound("flags", "the route names an unknown flag"))?;
-    Ok(Arc::new(Route::new(Arc::clone(route), split, flags)))
+    let mirror = match &route.mirror {
+        None => None,
+        Some(spec) => {
+            let mirror = compile_mirror(&route.name, spec, parts);
+            let unknown = || unsound("mirror.release", "the mirror is an unknown release");
+            Some(mirror.ok_or_else(unknown)?)
+        }
+    };
+    Ok(Arc::new(Route::new(
+        Arc::clone(route),
+        split,
+        (flags, mirror),
+    )))
+}
+
+/// The mirror of a route; `None` if its release is unknown.
+fn compile_mirror(route: &RouteName, spec: &MirrorSpec, parts: &Parts<'_>) -> Option<Arc<Mirror>> {
+    let release = parts.releases.get(&spec.release)?;
+    let counters = parts.fleet.mirror(route, &spec.release, release.version());
+    let mirror = Mirror::new(route, spec, Arc::clone(release), counters);
+    Some(Arc::new(mirror))
 }
 
 impl Compiled {

@@ -14,6 +14,7 @@ mod flags;
 mod hash;
 mod index;
 mod live;
+mod mirror;
 mod pins;
 mod release;
 mod retry_policy;
@@ -32,6 +33,7 @@ mod validate_condition;
 mod validate_drill;
 mod validate_flag;
 mod validate_health;
+mod validate_mirror;
 mod validate_retries;
 mod validate_route;
 mod validate_route_flags;
@@ -47,6 +49,7 @@ pub use self::{
     flags::{Evaluation, FlagContext, FlagError, Flags},
     hash::key_of,
     live::{LiveTable, TableReader},
+    mirror::Mirror,
     pins::PinField,
     release::Release,
     retry_policy::RetryPolicy,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
+use super::{Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -17,6 +17,7 @@ pub struct Route {
     // None if the route has no source.
     affinity: Option<Affinity>,
     retries: RetryPolicy,
+    mirror: Option<Arc<Mirror>>,
     pins: Box<[PinField]>,
     flags: Option<Box<RouteFlags>>,
     has_sessions: bool,
@@ -29,7 +30,7 @@ impl Route {
     pub(super) fn new(
         spec: Arc<Hashed<RouteSpec>>,
         split: Split,
-        flags: Option<Box<RouteFlags>>,
+        (flags, mirror): (Option<Box<RouteFlags>>, Option<Arc<Mirror>>),
     ) -> Self {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
@@ -45,6 +46,7 @@ impl Route {
             rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
+            mirror,
             spec,
             split,
             host_header,
@@ -76,6 +78,12 @@ impl Route {
     #[inline]
     pub fn rewrites_cards(&self) -> bool {
         self.rewrites_cards
+    }
+
+    /// Its mirror, if a share of its requests is copied to a release.
+    #[inline]
+    pub fn mirror(&self) -> Option<&Arc<Mirror>> {
+        self.mirror.as_ref()
     }
 
     /// Its releases and their weights.

@@ -14,6 +14,8 @@ mod log;
 mod log_level;
 mod metric;
 mod metrics;
+mod mirror_names;
+mod mirrors;
 pub mod names;
 mod release_names;
 mod sample;

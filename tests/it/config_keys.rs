@@ -332,6 +332,15 @@ const KEYS: &[(&str, Proof)] = &[
     ("flags.rules.when.semver.above", By("each_comparison_tells_what_fulfils_it_from_what_does_not")),
     ("flags.rules.when.semver.at_most", By("each_comparison_tells_what_fulfils_it_from_what_does_not")),
     ("flags.rules.when.semver.below", By("each_comparison_tells_what_fulfils_it_from_what_does_not")),
+    ("routes.mirror.release", By("a_copy_is_the_request_with_the_mark_and_without_credentials")),
+    ("routes.mirror.percent", By("who_is_mirrored_depends_on_the_session_and_stays_so_while_the_share_grows")),
+    ("routes.mirror.sandbox", By("only_safe_methods_are_copied_unless_the_release_is_a_sandbox")),
+    ("routes.mirror.credentials", By("credentials_are_copied_where_the_route_says_so")),
+    ("routes.mirror.max_body", By("a_body_over_the_limit_is_not_copied_whether_its_length_is_known_or_not")),
+    ("routes.mirror.max_answer", By("an_answer_to_a_copy_is_read_up_to_the_limit")),
+    ("routes.mirror.timeout", By("nothing_that_the_mirror_does_reaches_an_original")),
+    ("routes.mirror.concurrency", By("a_full_queue_copies_no_more_and_every_request_is_in_one_count")),
+    ("routes.mirror.queue", By("a_full_queue_copies_no_more_and_every_request_is_in_one_count")),
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),
 ];
 

@@ -52,6 +52,7 @@ mod in_flight;
 mod kpis;
 mod limits;
 mod mcp_sessions;
+mod mirror;
 mod ofrep;
 mod opentelemetry;
 mod overrides;

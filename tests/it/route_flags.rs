@@ -428,13 +428,12 @@ fn telling(name: &'static str) -> Origin {
     })
 }
 
-#[test]
-fn release_flags_and_fields_come_from_one_revision_under_ten_thousand_flips() {
-    let (blue, green, folder) = (telling("blue"), telling("green"), folder());
+/// Two releases, and a flag that goes with each, and one with sixteen steps.
+fn flipping(history: &Path, [blue, green]: [&Origin; 2]) -> String {
     let steps: Vec<_> = (0..16)
         .map(|step| format!("s{step} = \"s{step}\""))
         .collect();
-    let text = format!(
+    format!(
         "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
          [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n\
          [flags.tint]\ntype = \"string\"\nvariants = {{ blue = \"blue\", green = \"green\" }}\ndefault = \"blue\"\n\
@@ -442,11 +441,37 @@ fn release_flags_and_fields_come_from_one_revision_under_ten_thousand_flips() {
          [releases.blue]\nendpoints = [{:?}]\n[releases.green]\nendpoints = [{:?}]\n\
          [[routes]]\nname = \"chat\"\nsplit = {{ blue = 1, green = 0 }}\nexpose_decision = true\n\
          flags = [\"tint\", \"step\"]\nflag_baggage = true\n",
-        folder.path().display().to_string(),
+        history.display().to_string(),
         steps.join(", "),
         blue.url(),
         green.url(),
-    );
+    )
+}
+
+/// Flips release and flags, each tenth time back; what each revision decided is noted.
+fn flip_all(running: &Running, timeline: &mut HashMap<u64, [String; 2]>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let controller = running.controller();
+    for number in 0..FLIPS {
+        if number % 10 == 9 {
+            let back = controller.rollback(RollbackTo::Previous, author(), Expected::Any, true);
+            runtime.block_on(back).unwrap();
+        } else {
+            let changed = controller.apply(flip(number), author(), Expected::Any, false);
+            runtime.block_on(changed).unwrap();
+        }
+        let (revision, decision) = decided(running);
+        timeline.insert(revision, decision);
+    }
+}
+
+#[test]
+fn release_flags_and_fields_come_from_one_revision_under_ten_thousand_flips() {
+    let (blue, green, folder) = (telling("blue"), telling("green"), folder());
+    let text = flipping(folder.path(), [&blue, &green]);
     let config = config::parse(&text, Path::new("/"), FileCheck::MustExist).unwrap();
     let running = server::start(config, Options::default()).unwrap();
     let (address, is_over) = (running.listeners()[0], AtomicBool::new(false));
@@ -463,25 +488,7 @@ fn release_flags_and_fields_come_from_one_revision_under_ten_thousand_flips() {
                 })
             })
             .collect();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let controller = running.controller();
-            for number in 0..FLIPS {
-                if number % 10 == 9 {
-                    let back =
-                        controller.rollback(RollbackTo::Previous, author(), Expected::Any, true);
-                    back.await.unwrap();
-                } else {
-                    let changed = controller.apply(flip(number), author(), Expected::Any, false);
-                    changed.await.unwrap();
-                }
-                let (revision, decision) = decided(&running);
-                timeline.insert(revision, decision);
-            }
-        });
+        flip_all(&running, &mut timeline);
         is_over.store(true, Ordering::Relaxed);
         clients
             .into_iter()

@@ -293,6 +293,47 @@ fn up(folder: &Path, ca: &str, client: &str, name: &str) -> String {
     )
 }
 
+#[test]
+fn copies_go_to_a_mirror_over_tls_from_a_listener_with_tls_and_no_further() {
+    let (blue, green, authority) = (
+        Origin::replying("blue"),
+        Origin::replying("green"),
+        Authority::new(),
+    );
+    for (file, name) in [("a", "a.test"), ("client", "client.test")] {
+        authority.issue(file, name);
+    }
+    // The mirror is a switchback of its own, whose route is mirrored in its turn.
+    authority.issue("endpoint", "endpoint.test");
+    let ca = format!("client_ca = {:?}", authority.path("ca.pem"));
+    let again = Origin::replying("again");
+    let further = format!(
+        "[routes.mirror]\nrelease = \"again\"\npercent = 100\n[releases.again]\nendpoints = [{:?}]\n",
+        again.url()
+    );
+    let table_of_it = format!("{}{further}", table(&green.url(), ""));
+    let listener = authority.listener(&["endpoint"], &ca);
+    let mirror = Switchback::start(&[&listener], &table_of_it);
+    let tls = up(authority.folder.path(), "ca", "client", "endpoint.test");
+    let near = format!(
+        "[headers]\nvia = \"near\"\n{}[routes.mirror]\nrelease = \"green\"\npercent = 100\n\
+         [releases.green]\nendpoints = [\"https://{}\"]\n{}",
+        table(&blue.url(), ""),
+        mirror.listeners[0],
+        tls.replace("releases.one", "releases.green"),
+    );
+    let switchback = Switchback::start(&[&authority.listener(&["a"], "")], &near);
+    let client = authority.client(&[&TLS13], None);
+    let mut tls = connect(&client, switchback.listeners[0], "a.test");
+    for _ in 0..3 {
+        assert_eq!(get(&mut tls).unwrap().text(), "blue");
+    }
+    let metrics = || metrics(switchback.admin());
+    wait_until("the copies", || metrics().contains("result=\"agreed\"} 3"));
+    assert_eq!((green.requests().len(), again.requests().len()), (3, 0));
+    assert_eq!(green.last().value("x-forwarded-proto"), Some("https"));
+}
+
 fn ask(switchback: &Switchback) -> Response {
     Client::connect(switchback.listeners[0]).get("/")
 }

@@ -27,7 +27,8 @@ pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, Chan
         Change::SetFlagState { flag, state: to } => flags::set_flag_state(state, flag, *to),
         Change::SetPercents { route, percents } => {
             let route = find(state, route)?;
-            let weights = percent::weights(route, percents).map_err(ChangeError::Invalid)?;
+            let weights = percent::weights((&route.name, &route.split), percents)
+                .map_err(ChangeError::Invalid)?;
             with_split(state, route, weights, None)
         }
         Change::SetSplit { route, weights } => {
