@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "2: access_log.format: unexpected value `xml`\n  hint: valid values are `json`, `off`, `text`"
+                "2: access_log.format: unexpected value `xml`\n  hint: valid values are `combined`, `common`, `json`, `off`, `text`"
             ]
         );
     }

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Escaped, access::AccessRecord};
+use super::{Escaped, access_record::AccessRecord};
 
 /// A text between quotes: one of the client cannot end it.
 struct Quoted<'a>(&'a str);

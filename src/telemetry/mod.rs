@@ -6,6 +6,7 @@
 
 mod access;
 mod access_common;
+mod access_record;
 mod error_chain;
 mod escape;
 mod export;
@@ -24,7 +25,8 @@ mod text;
 mod traffic;
 
 pub use self::{
-    access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
+    access::{AccessFormat, AccessLog, AccessLogGuard},
+    access_record::AccessRecord,
     error_chain::ErrorChain,
     escape::{Escaped, is_unprintable},
     export::{

@@ -377,7 +377,7 @@ fn the_exit_status_of_a_rollback_says_what_became_of_users() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     assert!(text.contains("= revision "), "{text}");
-    assert!(text.contains("recovered: chat fails 0.0 %"), "{text}");
+    assert!(text.contains("recovered: chat fails 0.0"), "{text}");
     bench.trial(&load, [true, true]);
     let output = bench.cli(&["--json", "rollback", "--verify"]);
     assert_eq!(output.status.code(), Some(80), "{}", stderr(&output));
