@@ -1,4 +1,4 @@
-//! What the access log says about a request.
+//! The record of a request for the access log.
 
 use std::{
     net::{IpAddr, SocketAddr},
