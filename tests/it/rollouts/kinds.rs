@@ -130,12 +130,12 @@ impl Kinds {
     }
 
     /// Starts a rollout at 20 percent, after enough requests for blue's durations to be known, and loads it to its end.
-    fn judged(kind: Kind) -> Value {
+    fn judged(kind: Kind, keys: &Value) -> Value {
         let this = Self::start(kind);
         let mut client = this.served.client();
         (0..220).for_each(|_| drop(client.get("/")));
         drop(client);
-        this.judge(&json!({}))
+        this.judge(keys)
     }
 
     /// Starts a rollout at 20 percent, with these keys in its plan, and loads it to its end.
@@ -166,13 +166,13 @@ fn worse(rollout: &Value) -> Vec<&str> {
 
 #[test]
 fn a_slow_release_is_taken_back() {
-    let ended = Kinds::judged(Kind::Slow);
+    let ended = Kinds::judged(Kind::Slow, &json!({}));
     assert_eq!(worse(&ended), ["slow"], "{ended:#}");
 }
 
 #[test]
 fn a_release_that_breaks_streams_off_is_taken_back() {
-    let ended = Kinds::judged(Kind::Broken);
+    let ended = Kinds::judged(Kind::Broken, &json!({}));
     assert_eq!(worse(&ended), ["broken_streams"], "{ended:#}");
     let stable = &ended["verdict"]["metrics"][1]["stable"];
     assert_eq!(stable["bad"], 0, "{ended:#}");
@@ -180,7 +180,8 @@ fn a_release_that_breaks_streams_off_is_taken_back() {
 
 #[test]
 fn a_release_that_hangs_is_taken_back_before_its_timeout() {
-    let ended = Kinds::judged(Kind::Hanging);
+    // On a busy machine the stable release is now and then slower than the least threshold by default.
+    let ended = Kinds::judged(Kind::Hanging, &json!({"slow_at_least": "250ms"}));
     assert_eq!(worse(&ended), ["slow"], "{ended:#}");
 }
 
