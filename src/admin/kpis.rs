@@ -81,7 +81,8 @@ fn query(admin: &AdminState, params: &KpiParams) -> Result<KpiQuery, ApiError> {
     })
 }
 
-fn window(window: Option<HumanDuration>) -> Result<u64, ApiError> {
+/// Length of a window in seconds.
+pub(super) fn window(window: Option<HumanDuration>) -> Result<u64, ApiError> {
     let Some(HumanDuration(window)) = window else {
         return Ok(WINDOW);
     };

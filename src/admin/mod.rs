@@ -21,6 +21,7 @@
 //! | `/v1/flags/{flag}/on` | POST | switches a flag on |
 //! | `/v1/flags/{flag}/off` | POST | switches a flag off: everybody gets its default |
 //! | `/v1/flags/{flag}/rollback` | POST | restores what the flag was before its last change |
+//! | `/v1/flags/{flag}/kpis` | GET | key figures of the flag by variant |
 //! | `/v1/flags/{flag}/evaluate` | GET | the variant that a context gets, with the reason |
 //! | `/v1/quarantine` | GET | the releases that were taken back |
 //! | `/v1/quarantine/{release}` | PUT, DELETE | puts a release there, or lifts it |
@@ -73,6 +74,7 @@ mod error;
 mod events;
 mod feedback;
 mod feedback_desk;
+mod flag_kpis;
 mod flags;
 mod idempotency;
 mod import;

@@ -22,7 +22,7 @@ use super::{
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
-    events, feedback, flags,
+    events, feedback, flag_kpis, flags,
     idempotency::answer_repeats,
     import, kpis, limits, mirrors, openapi, preview, probes, quarantine, releases,
     respond::audit,
@@ -152,6 +152,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(flags::flag_on))
         .routes(routes!(flags::flag_off))
         .routes(routes!(flags::evaluate_flag))
+        .routes(routes!(flag_kpis::read_flag_kpis))
         .routes(routes!(work::work))
         .routes(routes!(preview::preview))
         .routes(routes!(revisions::list_revisions))

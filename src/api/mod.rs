@@ -10,6 +10,7 @@ mod drill;
 mod effect;
 mod event;
 mod feedback;
+mod flag_kpis;
 mod flags;
 mod import;
 mod kpis;
@@ -50,6 +51,7 @@ pub use self::{
         FeedbackAnswer, FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest,
         LONGEST_LABEL,
     },
+    flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{

@@ -9,6 +9,7 @@ use super::{
     change::{based, done},
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
+    flag_kpis::flag_kpis,
     flag_parts::{Share, VariantValue, attribute, rolled_out},
     options::{ChangeArgs, CommonArgs},
     output::Out,
@@ -20,7 +21,8 @@ use crate::{
     api::{FlagEvaluation, FlagList, MessageRequest, RouteList},
     config,
     model::{
-        Date, FlagName, FlagPatch, FlagSpec, FlagState, FlagType, FlagValue, RouteSpec, VariantName,
+        Date, FlagName, FlagPatch, FlagSpec, FlagState, FlagType, FlagValue, HumanDuration,
+        RouteSpec, VariantName,
     },
 };
 
@@ -97,6 +99,17 @@ pub(super) enum FlagVerb {
         #[arg(long = "attr", value_name = "NAME=VALUE", value_parser = attribute)]
         attributes: Vec<String>,
     },
+    /// Show the key figures of its variants, each beside the default
+    #[command(
+        after_help = "They are kept for flags with `--kpis`, of the requests of routes that hand the flag to their endpoints.\n\nExample:\n  switchback flag kpis new-planner --window 5m"
+    )]
+    Kpis {
+        /// The flag
+        flag: FlagName,
+        /// Time that is summed up, up to 48h
+        #[arg(long, value_name = "TIME", default_value = "1m")]
+        window: HumanDuration,
+    },
     /// Remove one
     #[command(after_help = "Example:\n  switchback flag remove new-planner")]
     Remove {
@@ -113,7 +126,7 @@ pub(super) struct FlagSet {
     /// The flag
     flag: FlagName,
     /// TOML file that holds the whole flag, as below `[flags.NAME]`, or a configuration that contains it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "variant", "default", "description", "owner", "expires"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "variant", "default", "description", "owner", "expires", "kpis"])]
     file: Option<PathBuf>,
     /// Type of the values: boolean, string, number or object
     #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
@@ -133,6 +146,9 @@ pub(super) struct FlagSet {
     /// Last day on which the flag is expected to exist, such as 2027-01-31
     #[arg(long, value_name = "DATE")]
     expires: Option<Date>,
+    /// Keep key figures by variant
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    kpis: Option<bool>,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -159,6 +175,7 @@ pub(super) async fn flag(client: &Client, verb: FlagVerb) -> Result<Out, Failure
             key,
             attributes,
         } => evaluate(client, &flag, key, &attributes).await,
+        FlagVerb::Kpis { flag, window } => flag_kpis(client, &flag, window).await,
         FlagVerb::Remove { flag, change } => remove(client, path(&flag), false, &change).await,
     }
 }
@@ -262,6 +279,7 @@ async fn set_flag(client: &Client, set: FlagSet) -> Result<Out, Failure> {
     spec.description = set.description.or(spec.description);
     spec.owner = set.owner.or(spec.owner);
     spec.expires = set.expires.or(spec.expires);
+    spec.kpis = set.kpis.unwrap_or(spec.kpis);
     done(client.send(write(path, &spec, seen, &set.change)).await?)
 }
 

@@ -53,9 +53,7 @@ pub(super) fn shown(report: &KpiReport) -> String {
         "revision {}, the last {} s up to {}\n",
         report.revision, report.window_seconds, report.at
     );
-    if report.age_seconds > STALE {
-        let _ = writeln!(text, "not live: read {:.0} s ago", report.age_seconds);
-    }
+    text.push_str(&notice(report.age_seconds));
     let titles = ["ROUTE", "RELEASE", "ROLE", "SHARE"];
     let mut rows = Columns::titled(&[&titles[..], &TITLES[..], &["IN FLIGHT"]].concat());
     for route in &report.routes {
@@ -85,6 +83,15 @@ pub(super) fn shown(report: &KpiReport) -> String {
         let _ = writeln!(text, "{more} more routes and releases are not counted");
     }
     text
+}
+
+/// A line about figures that are not live.
+pub(super) fn notice(age_seconds: f64) -> String {
+    if age_seconds > STALE {
+        format!("not live: read {age_seconds:.0} s ago\n")
+    } else {
+        String::new()
+    }
 }
 
 /// The share of the requests that it had, of the share that it is given.

@@ -19,6 +19,7 @@ mod endpoints;
 mod event_stream;
 mod exit;
 mod feedback;
+mod flag_kpis;
 mod flag_parts;
 mod flags;
 mod json_file;

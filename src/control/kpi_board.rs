@@ -77,6 +77,7 @@ impl KpiBoard {
         let reading = FleetReading {
             cells,
             in_flight: in_flight.collect(),
+            flags: fleet.used_flag_cells(),
         };
         let revisions = self.revisions(log);
         let mut readings = self.lock();

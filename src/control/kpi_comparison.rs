@@ -1,4 +1,5 @@
-//! A release compared with the stable one: differences with confidence intervals, and a sentence.
+//! A release compared with the stable one, or a variant with the default: differences with confidence intervals, and a
+//! sentence.
 
 use std::fmt::Write as _;
 
@@ -16,30 +17,58 @@ pub(super) struct Pair<'a> {
     pub(super) other: &'a OutcomeTotals,
 }
 
-/// Compares a release with the stable one, within the part of the window in which both had requests: what one had alone says
-/// nothing about the other.
+/// A comparison of two series.
+#[derive(Debug)]
+pub(super) struct Compared {
+    /// Time that is compared, in seconds.
+    pub(super) seconds: u64,
+    pub(super) failure_share: Option<KpiDifference>,
+    pub(super) duration_p95_seconds: Option<KpiDifference>,
+    pub(super) first_byte_p95_seconds: Option<KpiDifference>,
+    pub(super) words: String,
+}
+
+/// Compares a release with the stable one.
 pub(super) fn comparison(
     window: &KpiWindow,
     (canary, its): (&ReleaseKey, Option<&KpiSeries>),
     (stable, others): (&ReleaseKey, Option<&KpiSeries>),
 ) -> KpiComparison {
+    let found = compared(
+        window,
+        (canary.0.as_str(), its),
+        (stable.0.as_str(), others),
+    );
+    KpiComparison {
+        stable: stable.0.clone(),
+        stable_version: stable.1.clone(),
+        seconds: found.seconds,
+        confidence: CONFIDENCE,
+        failure_share: found.failure_share,
+        duration_p95_seconds: found.duration_p95_seconds,
+        first_byte_p95_seconds: found.first_byte_p95_seconds,
+        words: found.words,
+    }
+}
+
+/// Compares two series, within the part of the window in which both had requests: what one had alone says nothing about
+/// the other.
+pub(super) fn compared(
+    window: &KpiWindow,
+    (name, its): (&str, Option<&KpiSeries>),
+    (of_other, others): (&str, Option<&KpiSeries>),
+) -> Compared {
     let both = its.zip(others).and_then(|(its, others)| {
         let (one, other) = (active(window, its)?, active(window, others)?);
         let seconds = one.0.max(other.0)..one.1.min(other.1);
         (seconds.start < seconds.end).then_some((its, others, seconds))
     });
-    let mut found = KpiComparison {
-        stable: stable.0.clone(),
-        stable_version: stable.1.clone(),
+    let mut found = Compared {
         seconds: 0,
-        confidence: CONFIDENCE,
         failure_share: None,
         duration_p95_seconds: None,
         first_byte_p95_seconds: None,
-        words: format!(
-            "{} and {} had no requests at the same time",
-            canary.0, stable.0
-        ),
+        words: format!("{name} and {of_other} had no requests at the same time"),
     };
     if let Some((its, others, seconds)) = both {
         found.seconds = seconds.end - seconds.start;
@@ -52,7 +81,7 @@ pub(super) fn comparison(
         found.failure_share = pair.failure_share();
         found.duration_p95_seconds = pair.p95(|totals| &totals.duration);
         found.first_byte_p95_seconds = pair.p95(|totals| &totals.first_byte);
-        found.words = sentence(canary.0.as_str(), stable.0.as_str(), pair, &found);
+        found.words = sentence(name, of_other, pair, &found);
     }
     found
 }
@@ -118,7 +147,7 @@ pub(super) fn failing(totals: &OutcomeTotals) -> Rate {
     }
 }
 
-fn sentence(canary: &str, stable: &str, pair: Pair<'_>, found: &KpiComparison) -> String {
+fn sentence(canary: &str, stable: &str, pair: Pair<'_>, found: &Compared) -> String {
     let (one, other) = (failing(pair.one), failing(pair.other));
     let mut words = format!("{canary} fails {one}, {stable} {other}");
     if let Some(share) = &found.failure_share {

@@ -13,8 +13,8 @@ use std::{
 use super::{kpi_series::KpiSeries, watch_set::ReleaseKey};
 use crate::{
     api::Timestamp,
-    fleet::CellKey,
-    model::RouteName,
+    fleet::{CellKey, FlagCellKey},
+    model::{FlagName, RouteName, VariantName},
     stats::{OutcomeTable, OutcomeTotals, Resolution},
 };
 
@@ -31,6 +31,7 @@ pub(super) struct KpiReadings {
     /// The second of the latest reading.
     second: u64,
     series: BTreeMap<CellKey, KpiSeries>,
+    flags: BTreeMap<FlagCellKey, KpiSeries>,
     /// Routes and releases that found no room at the latest reading.
     pub(super) left_out: usize,
 }
@@ -40,6 +41,7 @@ pub(super) struct KpiReadings {
 pub(super) struct FleetReading {
     pub(super) cells: HashMap<CellKey, Arc<OutcomeTable>>,
     pub(super) in_flight: HashMap<ReleaseKey, u64>,
+    pub(super) flags: Vec<(FlagCellKey, Arc<OutcomeTable>)>,
 }
 
 /// A window that ends with the latest reading.
@@ -57,6 +59,7 @@ impl KpiReadings {
             at,
             second: 0,
             series: BTreeMap::new(),
+            flags: BTreeMap::new(),
             left_out: 0,
         }
     }
@@ -71,6 +74,7 @@ impl KpiReadings {
     pub(super) fn take(&mut self, mut reading: FleetReading, (now, at): (Instant, Timestamp)) {
         let second = self.second_of_reading(now);
         (self.second, self.read_at, self.at) = (second, now, at);
+        self.take_flags(std::mem::take(&mut reading.flags), second);
         let in_flight = reading.in_flight;
         let on = |key: &CellKey| {
             let release = (key.1.clone(), key.2.clone());
@@ -96,6 +100,33 @@ impl KpiReadings {
             series.read(second, Some(&cells), on(&key));
             self.series.insert(key, series);
         }
+    }
+
+    /// Takes a reading of the counters of variants, none of which counts what is in flight.
+    fn take_flags(&mut self, reading: Vec<(FlagCellKey, Arc<OutcomeTable>)>, second: u64) {
+        let mut cells: BTreeMap<_, _> = reading.into_iter().collect();
+        self.flags.retain(|key, series| {
+            let cells = cells.remove(key);
+            series.read(second, cells.as_deref(), 0);
+            cells.is_some() || !series.windows.is_empty()
+        });
+        for (key, cells) in cells {
+            // Room is made by age alone: a table has fewer.
+            if self.flags.len() < MOST_SERIES {
+                let mut series = KpiSeries::new(second, OutcomeTotals::default());
+                series.read(second, Some(&cells), 0);
+                self.flags.insert(key, series);
+            }
+        }
+    }
+
+    /// The series of a flag, by variant.
+    pub(super) fn of_flag<'a>(
+        &'a self,
+        flag: &'a FlagName,
+    ) -> impl Iterator<Item = (&'a VariantName, &'a KpiSeries)> {
+        let own = self.flags.iter().filter(move |(key, _)| key.0 == *flag);
+        own.map(|(key, series)| (&key.1, series))
     }
 
     /// The window of the last seconds, rounded to the intervals that it is read from.
@@ -192,7 +223,7 @@ mod tests {
         fn read(&mut self, millis: u64) {
             let reading = FleetReading {
                 cells: self.cells.clone(),
-                in_flight: HashMap::new(),
+                ..FleetReading::default()
             };
             let at = Timestamp(5_000_000 + millis * 1_000);
             let now = self.start + Duration::from_millis(millis);

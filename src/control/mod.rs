@@ -27,7 +27,7 @@
 //!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
 //!   `route_shares`, `route_counts`, `saved_file`
 //! - key figures: `kpis`; under it `kpi_board`, `kpi_readings` with `kpi_series`, `kpi_figures`, `kpi_comparison`; beside it
-//!   `effects` with `kpi_effects`
+//!   `flag_kpis`, `effects` with `kpi_effects`
 //! - events: `events`; under it `event_hub`, where every event is published, `event_bodies` and `event_watch`
 //! - what users say of answers: `feedback` with `feedback_desk`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
@@ -66,6 +66,7 @@ mod event_watch;
 mod events;
 mod feedback;
 mod feedback_desk;
+mod flag_kpis;
 mod flag_queries;
 mod flag_rollback;
 mod gate_question;
@@ -164,6 +165,7 @@ pub use self::{
     error::ControlError,
     event_hub::{EventClient, EventHub, EventStart, NextEvents},
     feedback_desk::Answer,
+    flag_kpis::FlagKpiQuery,
     idempotency::{KeyGuard, ReplayedResponse},
     kpis::KpiQuery,
     precondition::Expected,

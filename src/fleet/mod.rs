@@ -11,6 +11,7 @@ mod ejection;
 mod endpoint;
 mod endpoint_flags;
 mod endpoint_queue;
+mod flag_cells;
 mod idle_limit;
 mod in_flight;
 mod keyed_hash;
@@ -34,6 +35,7 @@ pub use self::{
     ejection::EjectionReason,
     endpoint::{Endpoint, Health},
     endpoint_queue::EndpointTicket,
+    flag_cells::FlagCellKey,
     idle_limit::IdleLimit,
     in_flight::InFlight,
     learned_pins::{LearnedPin, LearnedPins},

@@ -9,9 +9,14 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::Roster;
+use super::{
+    Roster,
+    flag_cells::{FlagCellKey, FlagCells},
+};
 use crate::{
-    model::{EndpointSpec, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
+    model::{
+        EndpointSpec, FlagName, Hashed, ReleaseName, ReleaseSpec, RouteName, VariantName, Version,
+    },
     stats::{MirrorCounters, OutcomeTable},
 };
 
@@ -69,6 +74,7 @@ pub struct Fleet {
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
     cells: Box<[Mutex<CellMap>]>,
     mirrors: Mutex<MirrorMap>,
+    flag_cells: FlagCells,
     hasher: RandomState,
     watched: ArcSwap<Vec<WatchedRelease>>,
     lookups: ArcSwap<Vec<WatchedRelease>>,
@@ -83,6 +89,7 @@ impl Fleet {
             rosters: Mutex::default(),
             cells: (0..PARTS).map(|_| Mutex::default()).collect(),
             mirrors: Mutex::default(),
+            flag_cells: FlagCells::default(),
             hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
@@ -173,6 +180,17 @@ impl Fleet {
     // Safe to ignore poisoning: a panic under the lock leaves the map intact.
     fn mirrors(&self) -> MutexGuard<'_, MirrorMap> {
         self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counters of the requests that got a variant of a flag; created at zero if there are none.
+    pub fn flag_cells(&self, flag: &FlagName, variant: &VariantName) -> Arc<OutcomeTable> {
+        let key = (flag.clone(), variant.clone());
+        self.flag_cells.of(key, self.workers)
+    }
+
+    /// All counters of variants with a recorded outcome, by flag and variant.
+    pub fn used_flag_cells(&self) -> Vec<(FlagCellKey, Arc<OutcomeTable>)> {
+        self.flag_cells.used()
     }
 
     /// Removes counters that no table holds and that `keep` rejects, such as those of retired releases.

@@ -40,6 +40,10 @@ pub struct FlagSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub prerequisite: Option<Prerequisite>,
+    /// True to keep key figures by variant, of the requests of routes that hand the flag over. Such flags have at most 128
+    /// variants together.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kpis: bool,
     /// Purpose, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 1_024, nullable = false)]

@@ -56,6 +56,7 @@ impl PartialSchema for FlagPatch {
                 "state": { "enum": ["on", "off"] },
                 "rules": { "type": ["array", "null"] },
                 "prerequisite": { "type": ["object", "null"] },
+                "kpis": { "type": ["boolean", "null"] },
                 "description": { "type": ["string", "null"] },
                 "owner": { "type": ["string", "null"] },
                 "expires": { "type": ["string", "null"] },

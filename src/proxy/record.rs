@@ -26,6 +26,11 @@ impl RequestContext {
             self.note_bad(decision, outcome, duration);
         }
         cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+        if let Some(flags) = decision.route.flags() {
+            for cells in flags.cells(decision.flags) {
+                cells.record(slot, outcome, duration, first_byte);
+            }
+        }
     }
 
     /// Notes a bad request with its session, for the rollout that looks at its release.

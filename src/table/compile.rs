@@ -222,7 +222,7 @@ fn compile_route(
             "the split names an unknown release or has no weight",
         )
     })?;
-    let flags = RouteFlags::new(route, &split, parts.flags)
+    let flags = RouteFlags::new(route, &split, parts.flags, parts.fleet)
         .map_err(|()| unsound("flags", "the route names an unknown flag"))?;
     let mirror = match &route.mirror {
         None => None,

@@ -13,8 +13,10 @@ use super::{
     split::{Split, SplitEntry},
 };
 use crate::{
+    fleet::Fleet,
     message::FLAG_FIELD,
     model::{RELEASE_ATTRIBUTE, RouteSpec},
+    stats::OutcomeTable,
 };
 
 /// Most flags that a route hands over.
@@ -41,6 +43,8 @@ struct RouteFlag {
     texts: Box<[VariantText]>,
     // By entry of the route's split.
     plans: Box<[FlagPlan]>,
+    // By variant; none if the flag asks for no key figures.
+    cells: Box<[Arc<OutcomeTable>]>,
 }
 
 /// A variant as endpoints get it.
@@ -64,6 +68,7 @@ impl RouteFlags {
         route: &RouteSpec,
         split: &Split,
         flags: &Flags,
+        fleet: &Fleet,
     ) -> Result<Option<Box<Self>>, ()> {
         if route.flags.is_empty() {
             return Ok(None);
@@ -83,6 +88,7 @@ impl RouteFlags {
                     .iter()
                     .map(|context| FlagPlan::new(flags, flag, context, &mut sources))
                     .collect(),
+                cells: cells(flag, fleet),
                 flag: Arc::clone(flag),
             })
         });
@@ -134,13 +140,10 @@ impl RouteFlags {
         self.texts(variants).map(|(_, text)| &*text.member)
     }
 
-    /// Flags and their variants.
-    pub fn chosen(&self, variants: FlagVariants) -> impl Iterator<Item = (&Arc<Flag>, &Variant)> {
+    /// Counters of these variants, of the flags that ask for key figures.
+    pub fn cells(&self, variants: FlagVariants) -> impl Iterator<Item = &Arc<OutcomeTable>> {
         let flags = self.flags.iter().zip(variants.0);
-        flags.filter_map(|(flag, variant)| {
-            let variant = flag.flag.variants().get(usize::from(variant))?;
-            Some((&flag.flag, variant))
-        })
+        flags.filter_map(|(flag, variant)| flag.cells.get(usize::from(variant)))
     }
 
     fn texts(&self, variants: FlagVariants) -> impl Iterator<Item = (&RouteFlag, &VariantText)> {
@@ -175,6 +178,13 @@ fn texts(flag: &Flag, in_baggage: bool) -> Box<[VariantText]> {
         }
     };
     flag.variants().iter().map(text).collect()
+}
+
+fn cells(flag: &Flag, fleet: &Fleet) -> Box<[Arc<OutcomeTable>]> {
+    let variants = flag.variants().iter().filter(|_| flag.spec().kpis);
+    variants
+        .map(|variant| fleet.flag_cells(flag.name(), variant.name()))
+        .collect()
 }
 
 /// Member of `baggage` for the text of a flag's field.

@@ -16,6 +16,8 @@ const MOST_VARIANTS: usize = 64;
 const MOST_RULES: usize = 100;
 /// Most conditions of a rule.
 const MOST_CONDITIONS: usize = 20;
+/// Most variants of all flags with key figures: each has counters and, if it is busy for two days, 430 kB of series.
+const MOST_COUNTED: usize = 128;
 /// Longest description in bytes.
 const LONGEST_DESCRIPTION: usize = 1_024;
 /// Longest owner in bytes.
@@ -39,6 +41,7 @@ pub(super) fn problems(
         let message = format!("{} flags; the maximum is {MOST_FLAGS}", flags.len());
         problems.push(Problem::new("flags", message).hint("remove those that are stale"));
     }
+    counted(flags, problems);
     for (name, flag) in flags.iter() {
         if everything || touched.flags.contains(name) {
             flag_problems(name, flag, problems);
@@ -46,6 +49,18 @@ pub(super) fn problems(
         if flag.prerequisite.is_some() {
             prerequisite(name, flag, flags, problems);
         }
+    }
+}
+
+/// Checks the number of variants that key figures are kept of.
+fn counted(flags: &FlagSpecs, problems: &mut Vec<Problem>) {
+    let flags = flags.iter().filter(|(_, flag)| flag.kpis);
+    let count: usize = flags.map(|(_, flag)| flag.variants.len()).sum();
+    if count > MOST_COUNTED {
+        let message =
+            format!("{count} variants of flags with `kpis`; the maximum is {MOST_COUNTED}");
+        let problem = Problem::new("flags", message);
+        problems.push(problem.hint("take `kpis` away from flags that are not compared any more"));
     }
 }
 

@@ -11,6 +11,7 @@ mod error_chain;
 mod escape;
 mod export;
 mod exposition;
+mod flag_traffic;
 mod log;
 mod log_level;
 mod metric;

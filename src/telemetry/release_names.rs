@@ -80,3 +80,15 @@ pub const VERIFICATIONS_RUNNING: Metric = (
     Kind::Gauge,
     "Verifications of rollbacks that have not ended",
 );
+/// Requests that got a variant of a flag, by outcome.
+pub const FLAG_REQUESTS: Metric = (
+    "switchback_flag_requests_total",
+    Kind::Counter,
+    "Requests that got a variant of a flag with key figures, by outcome",
+);
+/// Their duration.
+pub const FLAG_REQUEST_SECONDS: Metric = (
+    "switchback_flag_request_duration_seconds",
+    Kind::Histogram,
+    "Duration of the requests that got a variant of a flag with key figures",
+);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    mirrors, names,
+    flag_traffic, mirrors, names,
     sample::{Buckets, Sink},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 /// Writes all metrics of the table, the fleet and the statistics.
 pub(super) fn write(sink: &mut dyn Sink, table: &LiveTable, fleet: &Fleet) {
     write_cells(sink, fleet);
+    flag_traffic::write(sink, fleet);
     mirrors::write(sink, fleet);
     write_table(sink, table);
     // A candidate is a copy of a release for checks, and serves nothing.

@@ -315,6 +315,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("flags.rules.split", By("the_first_rule_that_matches_decides_and_the_reason_says_why")),
     ("flags.prerequisite.flag", By("a_prerequisite_that_gives_another_variant_leaves_the_default")),
     ("flags.prerequisite.variant", By("a_prerequisite_that_gives_another_variant_leaves_the_default")),
+    ("flags.kpis", By("the_figures_of_each_variant_are_those_of_its_requests")),
     ("flags.description", By("all_problems_of_flags_are_told_at_once_with_a_place_and_a_hint")),
     ("flags.owner", By("all_problems_of_flags_are_told_at_once_with_a_place_and_a_hint")),
     ("flags.expires", By("a_flag_is_stale_after_its_last_day")),

@@ -192,3 +192,172 @@ fn a_wrong_question_gets_a_hint() {
     let failed = cli(&served, &["kpis", "chta"]);
     assert!(stderr(&failed).contains("chat"), "{failed:?}");
 }
+
+/// A switchback whose endpoint fails every request of half of the users, those that have the new planner.
+fn with_flag(lines: &str) -> (Served, Origin) {
+    let origin = Origin::answering(|request| match request.value("x-flag-planner") {
+        Some("true") => reply(500, "", "broken"),
+        _ => reply(200, "", "fine"),
+    });
+    let served = Served::start(&format!(
+        "[releases.blue]\nendpoints = [{:?}]\n\
+         [[routes]]\nname = \"chat\"\nsplit = {{ blue = 1 }}\nflags = [\"planner\", \"other\"]\n\
+         [flags.planner]\ntype = \"boolean\"\nvariants = {{ on = true, off = false }}\ndefault = \"off\"\n\
+         rules = [{{ split = {{ on = 50, off = 50 }} }}]\n{lines}\n\
+         [flags.other]\ntype = \"boolean\"\nvariants = {{ on = true }}\ndefault = \"on\"\n",
+        origin.url()
+    ));
+    (served, origin)
+}
+
+/// Requests that the origin got with this value of the flag.
+fn got(origin: &Origin, value: &str) -> usize {
+    let requests = origin.requests();
+    let with = requests
+        .iter()
+        .filter(|one| one.value("x-flag-planner") == Some(value));
+    with.count()
+}
+
+#[test]
+fn the_figures_of_each_variant_are_those_of_its_requests() {
+    let (served, origin) = with_flag("kpis = true");
+    requests(&served, 200);
+    let (on, off) = (got(&origin, "true"), got(&origin, "false"));
+    let report = get(&served, "/v1/flags/planner/kpis?window=5m&points=10");
+    assert_eq!(
+        (&report["is_counted"], &report["routes"]),
+        (&json!(true), &json!(["chat"]))
+    );
+    let [default, new] = [&report["variants"][0], &report["variants"][1]];
+    assert_eq!(
+        (&default["variant"], &default["is_default"]),
+        (&json!("off"), &json!(true))
+    );
+    let counts = |one: &Value| {
+        (
+            one["kpis"]["requests"].clone(),
+            one["kpis"]["failures"].clone(),
+        )
+    };
+    assert_eq!(counts(default), (json!(off), json!(0)));
+    assert_eq!(counts(new), (json!(on), json!(on)));
+    assert!(new["kpis"]["duration"]["p99_seconds"].as_f64().unwrap() > 0.0);
+    assert!(new["kpis"].get("in_flight").is_none());
+    let comparison = &new["comparison"];
+    assert_eq!(
+        (
+            &comparison["default"],
+            &comparison["failure_share"]["finding"]
+        ),
+        (&json!("off"), &json!("more"))
+    );
+    assert!(default.get("comparison").is_none());
+    let length = |points: &Value| points.as_array().unwrap().len();
+    assert_eq!(
+        length(&new["points"]["failures"]),
+        length(&default["points"]["requests"])
+    );
+}
+
+#[test]
+fn the_figures_of_variants_are_metrics_and_on_the_command_line() {
+    let (served, origin) = with_flag("kpis = true");
+    requests(&served, 200);
+    let (on, off) = (got(&origin, "true"), got(&origin, "false"));
+    let mut counted = served.counters("switchback_flag_requests_total");
+    counted.sort();
+    assert_eq!(
+        counted,
+        [
+            format!("planner off good {off}"),
+            format!("planner on failure {on}")
+        ]
+    );
+    let shown = stdout(&cli(
+        &served,
+        &["flag", "kpis", "planner", "--window", "5m"],
+    ));
+    for part in [
+        "requests of chat",
+        "off (default)",
+        &format!("on fails 100.0 % ({on} of {on}), off 0.0 % (0 of {off})"),
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn the_figures_of_variants_rest_while_they_are_off_and_then_go_on() {
+    let (served, origin) = with_flag("kpis = true");
+    requests(&served, 100);
+    let off = got(&origin, "false");
+    let change = json!({ "kpis": null, "state": "off" });
+    served.done("PATCH", "/v1/flags/planner", &change);
+    requests(&served, 20);
+    let report = get(&served, "/v1/flags/planner/kpis?window=5m");
+    assert_eq!(report["is_counted"], false, "{report}");
+    assert_eq!(report["variants"][0]["kpis"]["requests"], off, "{report}");
+    served.done("POST", "/v1/rollback", &Value::Null);
+    requests(&served, 20);
+    let report = get(&served, "/v1/flags/planner/kpis?window=5m");
+    let variants = report["variants"].as_array().unwrap();
+    let counts = variants
+        .iter()
+        .map(|one| one["kpis"]["requests"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 120, "{report}");
+}
+
+#[test]
+fn a_flag_without_key_figures_says_so_and_bad_questions_are_refused() {
+    let (served, _origin) = with_flag("");
+    requests(&served, 10);
+    let report = get(&served, "/v1/flags/planner/kpis");
+    assert_eq!(
+        (
+            &report["is_counted"],
+            &report["variants"][0]["kpis"]["requests"]
+        ),
+        (&json!(false), &json!(0))
+    );
+    assert_eq!(
+        served.counters("switchback_flag_requests_total"),
+        Vec::<String>::new()
+    );
+    for (path, status) in [
+        ("planer/kpis", 404),
+        ("planner/kpis?points=301", 400),
+        ("planner/kpis?window=49h", 400),
+        ("planner/kpis?x=1", 400),
+    ] {
+        assert_eq!(
+            served
+                .admin("GET", &format!("/v1/flags/{path}"), &Value::Null)
+                .0,
+            status,
+            "{path}"
+        );
+    }
+    let shown = stdout(&cli(&served, &["flag", "kpis", "planner"]));
+    assert!(
+        shown.contains("flag planner asks for no key figures"),
+        "{shown}"
+    );
+    let many: serde_json::Map<_, _> = (0..65)
+        .map(|number| (format!("v{number}"), json!(true)))
+        .collect();
+    let flag = |variants: usize| {
+        let variants: serde_json::Map<_, _> = many.clone().into_iter().take(variants).collect();
+        json!({ "type": "boolean", "variants": variants, "default": "v0", "kpis": true })
+    };
+    for name in ["a", "b"] {
+        served.done("PUT", &format!("/v1/flags/{name}"), &flag(64));
+    }
+    let (status, problem) = served.admin("PUT", "/v1/flags/c", &flag(1));
+    assert_eq!(status, 409);
+    let message = problem["problems"][0]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "129 variants of flags with `kpis`; the maximum is 128"
+    );
+}
