@@ -57,7 +57,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is in use")
             .detail(text)
             .hint(
-                "`?force=true` removes it anyway, and also from the splits in which its weight is 0",
+                "`?force=true` removes it anyway, and also from the splits in which its weight is 0; a mirror to it has to go first",
             ),
         ControlError::Stale { live, since, .. } => {
             let mut refusal = ApiError::new(

@@ -187,7 +187,9 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
             "give the revision that you have seen with `--based-on REVISION`"
         }
         "rollback-not-allowed" => "see to the data first; `--force` goes back all the same",
-        "release-wanted" => "`--force` removes it anyway, unless a split gives it a weight",
+        "release-wanted" => {
+            "`--force` removes it anyway, unless a split gives it a weight or a route is mirrored to it"
+        }
         "not-ready" => {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
              rollback, an abort or a rollout; `--force` skips the check"

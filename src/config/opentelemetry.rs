@@ -148,6 +148,7 @@ impl Opentelemetry {
     /// Checks what can be said without reading a secret.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         self.check_headers(found);
+        self.check_endpoint(found);
         for (key, value) in [
             ("service", Some(&self.service)),
             ("version", self.version.as_ref()),
@@ -168,6 +169,27 @@ impl Opentelemetry {
         if self.timeout.0.is_zero() || self.timeout > TIMEOUT {
             let message = format!("{} is not from 1ms to {TIMEOUT}", self.timeout);
             found.push(Problem::new("opentelemetry.timeout", message));
+        }
+    }
+
+    fn check_endpoint(&self, found: &mut Vec<Problem>) {
+        let target = self.endpoint();
+        let target = target.target();
+        let mut refuse = |message: &str, hint: &str| {
+            let problem = Problem::new("opentelemetry.endpoint", message);
+            found.push(problem.hint(hint));
+        };
+        if target.contains('?') {
+            let hint = "a key goes into `headers`, as `{ env = \"NAME\" }` or `{ file = \"…\" }`";
+            refuse("it has a query, which is not sent", hint);
+        }
+        if target.trim_end_matches('/').ends_with("/v1/metrics")
+            || target.trim_end_matches('/').ends_with("/v1/traces")
+        {
+            refuse(
+                "it ends with the path of a signal, which is added to it",
+                "leave `/v1/metrics` or `/v1/traces` out",
+            );
         }
     }
 
@@ -251,6 +273,7 @@ mod tests {
     #[test]
     fn every_wrong_value_is_a_problem() {
         let text = "
+            endpoint = 'http://127.0.0.1:4318/v1/metrics?key=x'
             service = ' '
             version = \"a\\u0007\"
             instance = ''
@@ -272,6 +295,7 @@ mod tests {
                 "opentelemetry.headers.Host",
                 "opentelemetry.headers.a b",
                 "opentelemetry.headers.x-key",
+                "opentelemetry.endpoint",
                 "opentelemetry.service",
                 "opentelemetry.version",
                 "opentelemetry.instance",

@@ -255,6 +255,7 @@ mod tests {
                 let reading = FleetReading {
                     cells: self.cells.clone(),
                     in_flight: HashMap::new(),
+                    flags: Vec::new(),
                 };
                 let now = self.start + Duration::from_secs(self.second);
                 self.readings.take(reading, (now, Timestamp(0)));

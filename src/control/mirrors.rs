@@ -25,6 +25,8 @@ impl Controller {
             is_live: is_live(release.as_str(), version.as_str()),
             ..figures(release, version, &counters.snapshot())
         });
+        // The compilation of a dry run makes counters as well.
+        let figures = figures.filter(|figures| figures.is_live || figures.chosen > 0);
         Some(MirrorReport {
             revision: live.revision(),
             route: route.clone(),

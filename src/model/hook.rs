@@ -104,7 +104,8 @@ impl FromStr for HookUrl {
         let (origin, target) = text.split_at(end.map_or(text.len(), |at| start + at));
         // The text may hold a secret, so no message repeats it.
         let origin: EndpointUrl = origin.parse().map_err(|_| {
-            "not a URL: write one such as `https://hooks.example.com/rollouts`".to_owned()
+            "not a URL: write one such as `https://host.example.com/path`, with `http` or `https` and without a user"
+                .to_owned()
         })?;
         let odd = |b: u8| !b.is_ascii_graphic() || b"#\\\"<>".contains(&b);
         if target.bytes().any(odd) || target.len() > LONGEST_TARGET {

@@ -80,7 +80,7 @@ pub enum MirrorSkip {
     Upgrade,
 }
 
-/// Reason why a copy that was sent has no answer.
+/// Reason why a copy has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MirrorFailure {
     /// The connection ended, or the answer is malformed.
@@ -89,8 +89,10 @@ pub enum MirrorFailure {
     Connect,
     /// The release has no healthy endpoint.
     NoEndpoint,
-    /// The answer was not whole in time.
+    /// The answer was not whole in time, or the copy waited for as long before it was sent.
     Timeout,
+    /// It waited while its mirror was changed or taken back, and was not sent.
+    Withdrawn,
 }
 
 impl MirrorSkip {
@@ -124,7 +126,13 @@ impl MirrorSkip {
 
 impl MirrorFailure {
     /// All reasons, in the order of [`MirrorFailure::index`].
-    pub const ALL: [Self; 4] = [Self::Broken, Self::Connect, Self::NoEndpoint, Self::Timeout];
+    pub const ALL: [Self; 5] = [
+        Self::Broken,
+        Self::Connect,
+        Self::NoEndpoint,
+        Self::Timeout,
+        Self::Withdrawn,
+    ];
 
     /// Index in [`MirrorFailure::ALL`].
     pub const fn index(self) -> usize {
@@ -138,6 +146,7 @@ impl MirrorFailure {
             Self::Connect => "connect",
             Self::NoEndpoint => "no_endpoint",
             Self::Timeout => "timeout",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -37,14 +37,25 @@ impl LogFields {
 
 #[cold]
 fn agent(parts: &RequestParts<'_>) -> [Option<String>; 2] {
-    let referer = parts.header("referer");
-    // A query may hold secrets.
-    let referer = referer.and_then(|url| url.split(|&byte| byte == b'?').next());
-    [referer, parts.value(KnownField::UserAgent)].map(|value| {
-        let value = value?;
+    let text = |value: &[u8]| {
         let value = &value[..value.len().min(LONGEST)];
-        Some(String::from_utf8_lossy(value).into_owned())
-    })
+        String::from_utf8_lossy(value).into_owned()
+    };
+    let referer = parts.header("referer").map(|url| text(&referrer(url)));
+    [referer, parts.value(KnownField::UserAgent).map(text)]
+}
+
+/// A URL without what may hold secrets: user, query and fragment.
+fn referrer(url: &[u8]) -> Vec<u8> {
+    let end = url.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let url = &url[..end.unwrap_or(url.len())];
+    let Some(slashes) = url.windows(3).position(|three| three == b"://") else {
+        return url.to_vec();
+    };
+    let (scheme, rest) = url.split_at(slashes + 3);
+    let host = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let user = host.iter().rposition(|&byte| byte == b'@');
+    [scheme, &rest[user.map_or(0, |at| at + 1)..]].concat()
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -52,5 +63,24 @@ fn protocol(version: Version) -> &'static str {
         Version::Http10 => "HTTP/1.0",
         Version::Http11 => "HTTP/1.1",
         Version::Http2 => "HTTP/2",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_referrer_is_logged_without_what_may_be_secret() {
+        for (url, logged) in [
+            ("http://a.test/p?key=1#f", "http://a.test/p"),
+            ("http://a.test/#access_token=1", "http://a.test/"),
+            ("http://user:pw@a.test/p", "http://a.test/p"),
+            ("http://a.test/p@q", "http://a.test/p@q"),
+            ("android-app://a.test", "android-app://a.test"),
+            ("/p", "/p"),
+        ] {
+            assert_eq!(referrer(url.as_bytes()), logged.as_bytes(), "{url}");
+        }
     }
 }

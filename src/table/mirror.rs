@@ -16,6 +16,7 @@ use crate::{
 /// depend on the release that serves.
 #[derive(Debug)]
 pub struct Mirror {
+    route: RouteName,
     spec: MirrorSpec,
     release: Arc<Release>,
     counters: Arc<MirrorCounters>,
@@ -36,6 +37,7 @@ impl Mirror {
             inside: hash::seed_of(&of_route, release.name().as_str()),
             outside: hash::seed_of(&of_route, ""),
             turns: Semaphore::new(spec.concurrency as usize),
+            route: route.clone(),
             spec: spec.clone(),
             release,
             counters,
@@ -45,6 +47,17 @@ impl Mirror {
     /// The mirror as it was written.
     pub fn spec(&self) -> &MirrorSpec {
         &self.spec
+    }
+
+    /// The route whose requests are copied.
+    pub fn route(&self) -> &RouteName {
+        &self.route
+    }
+
+    /// True if copies that were made for `other` are to be sent by this one as well.
+    pub fn stands_for(&self, other: &Self) -> bool {
+        let version = |mirror: &Self| mirror.release.version().clone();
+        self.spec == other.spec && version(self) == version(other)
     }
 
     /// The release that gets the copies.

@@ -2,7 +2,7 @@
 //! fit are dropped and counted.
 //!
 //! A line holds no query, cookie, token or other header value, since those are often secrets; the combined format holds
-//! `Referer`, without its query, and `User-Agent`.
+//! `Referer`, without its user, query and fragment, and `User-Agent`.
 
 use std::{borrow::Cow, io::Write};
 

@@ -7,16 +7,19 @@ use std::{
 
 use super::{Escaped, access_record::AccessRecord};
 
-/// A text between quotes: one of the client cannot end it.
+/// A text between quotes: one of the client can neither end it nor escape its end.
 struct Quoted<'a>(&'a str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, part) in self.0.split('"').enumerate() {
-            let quote = if place == 0 { "" } else { "\\\"" };
-            write!(f, "{quote}{}", Escaped(part))?;
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['"', '\\']) {
+            let (before, from) = rest.split_at(at);
+            let (mark, after) = from.split_at(1);
+            write!(f, "{}\\{mark}", Escaped(before))?;
+            rest = after;
         }
-        Ok(())
+        write!(f, "{}", Escaped(rest))
     }
 }
 
@@ -51,4 +54,22 @@ pub(super) fn write_common(
         write!(line, " \"{referer}\" \"{agent}\"")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_its_own_quote() {
+        for (text, quoted) in [
+            ("plain", "plain"),
+            ("a\"b", r#"a\"b"#),
+            (r#"a\" 200 9 "-"#, r#"a\\\" 200 9 \"-"#),
+            (r"end\", r"end\\"),
+            ("a\nb", r"a\nb"),
+        ] {
+            assert_eq!(Quoted(text).to_string(), quoted, "{text}");
+        }
+    }
 }

@@ -234,6 +234,46 @@ fn a_full_queue_copies_no_more_and_every_request_is_in_one_count() {
 }
 
 #[test]
+fn copies_that_wait_are_not_sent_once_the_mirror_is_taken_back() {
+    let blue = Origin::replying("blue");
+    let (green, arrivals, release) = Origin::holding();
+    let served = Served::start(&format!(
+        "[releases.blue]\n{}\n[releases.green]\n{}\n[[routes]]\nname = \"chat\"\nsplit = {{ blue = 1 }}",
+        at(&blue),
+        at(&green)
+    ));
+    let mirror = json!({"release": "green", "percent": 100, "concurrency": 1});
+    let route = json!({"split": {"blue": 1}, "mirror": mirror});
+    served.done("PUT", "/v1/routes/chat", &route);
+    for _ in 0..3 {
+        assert_eq!(served.client().get("/").status, 200);
+    }
+    arrivals.recv().unwrap();
+    let report = || served.done("GET", "/v1/routes/chat/mirror", &Value::Null);
+    let figures = || report()["releases"][0].clone();
+    crate::support::wait_until("all are handed over", || figures()["pending"] == 3);
+    // A change that leaves the mirror as it is takes nothing from it.
+    served.done(
+        "PATCH",
+        "/v1/routes/chat/split",
+        &json!({"percent": {"green": 1}}),
+    );
+    assert_eq!(figures()["pending"], 3);
+    for _ in 0..2 {
+        served.done("POST", "/v1/rollback", &Value::Null);
+    }
+    release.send(()).unwrap();
+    crate::support::wait_until("all are over", || figures()["pending"] == 0);
+    let figures = figures();
+    assert_eq!(
+        (&figures["answered"], &figures["failed"]["withdrawn"]),
+        (&json!(1), &json!(2)),
+        "{figures}"
+    );
+    assert!(arrivals.try_recv().is_err());
+}
+
+#[test]
 fn a_copy_is_in_no_statistics_and_takes_no_place_of_a_user() {
     let blue = Origin::replying("blue");
     let (green, arrivals, release) = Origin::holding();

@@ -12,22 +12,24 @@ use super::sender;
 use crate::model::MirrorSkip;
 use crate::proxy::upstream_tls::UpstreamTlsConfigs;
 use crate::stats::MirroredAnswer;
-use crate::table::Mirror;
+use crate::table::{LiveTable, Mirror};
 
 /// Most copies of all routes between the workers and the thread.
 const MOST: usize = 8_192;
 
 /// The workers' end.
 pub(in crate::proxy) struct Outbox {
+    table: Arc<LiveTable>,
     tls: Arc<UpstreamTlsConfigs>,
     room: Room,
     way: OnceLock<Option<mpsc::Sender<Parcel>>>,
 }
 
 impl Outbox {
-    /// An outbox whose copies use these TLS settings.
-    pub(in crate::proxy) fn new(tls: Arc<UpstreamTlsConfigs>) -> Self {
+    /// An outbox for the mirrors of this table, whose copies use these TLS settings.
+    pub(in crate::proxy) fn new(table: Arc<LiveTable>, tls: Arc<UpstreamTlsConfigs>) -> Self {
         Self {
+            table,
             tls,
             room: Room::default(),
             way: OnceLock::new(),
@@ -51,7 +53,9 @@ impl Outbox {
     ) -> Result<(), MirrorSkip> {
         let counters = mirror.counters();
         let turn = counters.take_turn(mirror.most_pending());
-        let way = self.way.get_or_init(|| start(Arc::clone(&self.tls)));
+        let way = self
+            .way
+            .get_or_init(|| start(Arc::clone(&self.table), Arc::clone(&self.tls)));
         let place = way.as_ref().and_then(|way| way.try_reserve().ok());
         let (Some(turn), Some(place)) = (turn, place) else {
             return Err(MirrorSkip::Full);
@@ -69,10 +73,10 @@ impl Outbox {
 }
 
 /// Starts the thread; it ends when the way to it is dropped.
-fn start(tls: Arc<UpstreamTlsConfigs>) -> Option<mpsc::Sender<Parcel>> {
+fn start(table: Arc<LiveTable>, tls: Arc<UpstreamTlsConfigs>) -> Option<mpsc::Sender<Parcel>> {
     let (way, parcels) = mpsc::channel(MOST);
     let thread = thread::Builder::new().name("mirror".into());
-    match thread.spawn(move || sender::run(parcels, tls)) {
+    match thread.spawn(move || sender::run(parcels, table, tls)) {
         Ok(_) => Some(way),
         Err(error) => {
             tracing::error!(%error, "no thread can be started to mirror requests; none is mirrored");

@@ -12,8 +12,14 @@ const CREDENTIALS: KnownSet = KnownSet::of(&[
     KnownField::ProxyAuthorization,
     KnownField::Cookie,
 ]);
-/// Keys of APIs that agents commonly take.
-const API_KEYS: [&[u8]; 2] = [b"api-key", b"x-api-key"];
+/// The same by name, and keys of APIs that agents commonly take.
+const SECRETS: [&[u8]; 5] = [
+    b"authorization",
+    b"proxy-authorization",
+    b"cookie",
+    b"api-key",
+    b"x-api-key",
+];
 
 /// A request to be sent to a mirror.
 pub(super) struct RequestCopy {
@@ -168,12 +174,19 @@ impl CopiedHead {
     }
 }
 
+/// True if a field has this name for an endpoint, for many of which `_` and `.` are the same as `-`.
+fn is_named(field: &Field<'_>, name: &[u8]) -> bool {
+    let folded = |byte: &u8| match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
+    };
+    field.name.len() == name.len() && field.name.iter().map(folded).eq(name.iter().copied())
+}
+
 impl FieldSink for CopiedHead {
     fn field(&mut self, field: &Field<'_>) {
-        let is_credential = CREDENTIALS.contains(field.known)
-            || API_KEYS
-                .iter()
-                .any(|key| field.name.eq_ignore_ascii_case(key));
+        let is_credential =
+            CREDENTIALS.contains(field.known) || SECRETS.iter().any(|name| is_named(field, name));
         match field.known {
             KnownField::Host => self.host = Some(field.value.into()),
             // The body is sent at once.
@@ -199,6 +212,8 @@ mod tests {
             ("authorization", "Bearer x"),
             ("cookie", "a=1"),
             ("X-Api-Key", "k"),
+            ("x_api.key", "k"),
+            ("Proxy_Authorization", "k"),
             ("expect", "100-continue"),
             ("te", "trailers"),
             ("accept", "*/*"),
@@ -227,7 +242,7 @@ mod tests {
         let text = head.http1("10.0.0.1:9", "green", 0).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(
-            text.contains("authorization: Bearer x\r\nX-Api-Key: k\r\n"),
+            text.contains("authorization: Bearer x\r\nX-Api-Key: k\r\nx_api.key: k\r\n"),
             "{text}"
         );
         assert!(

@@ -16,28 +16,40 @@ use crate::fleet::{Endpoint, Health, Roster};
 use crate::model::MirrorFailure;
 use crate::proxy::upstream_tls::UpstreamTlsConfigs;
 use crate::stats::MirroredAnswer;
+use crate::table::{LiveTable, Mirror};
 
 /// Interval for closing idle connections.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// The state of the thread.
 struct Sender {
+    /// The live table: what it does not mirror any more is not sent.
+    table: Arc<LiveTable>,
     connections: Connections,
     /// Endpoints get copies in turn.
     turn: Cell<usize>,
 }
 
 /// Sends what comes, until the workers have gone.
-pub(super) fn run(parcels: mpsc::Receiver<Parcel>, tls: Arc<UpstreamTlsConfigs>) {
+pub(super) fn run(
+    parcels: mpsc::Receiver<Parcel>,
+    table: Arc<LiveTable>,
+    tls: Arc<UpstreamTlsConfigs>,
+) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, send_all(parcels, tls)),
+        Ok(runtime) => LocalSet::new().block_on(&runtime, send_all(parcels, table, tls)),
         Err(error) => tracing::error!(%error, "the thread for mirrored requests cannot be started"),
     }
 }
 
-async fn send_all(mut parcels: mpsc::Receiver<Parcel>, tls: Arc<UpstreamTlsConfigs>) {
+async fn send_all(
+    mut parcels: mpsc::Receiver<Parcel>,
+    table: Arc<LiveTable>,
+    tls: Arc<UpstreamTlsConfigs>,
+) {
     let sender = Rc::new(Sender {
+        table,
         connections: Connections::new(tls),
         turn: Cell::new(0),
     });
@@ -55,29 +67,42 @@ async fn send_all(mut parcels: mpsc::Receiver<Parcel>, tls: Arc<UpstreamTlsConfi
 
 impl Sender {
     async fn send(self: Rc<Self>, parcel: Parcel) {
-        let mirror = &parcel.mirror;
-        // It is never closed.
-        let Ok(_running) = mirror.turns().acquire().await else {
-            return;
-        };
-        let begun = Instant::now();
-        let sent = tokio::time::timeout(mirror.spec().timeout.0, self.exchange(&parcel)).await;
-        let counters = mirror.counters();
-        match sent {
-            Err(_) => counters.record_failed(MirrorFailure::Timeout),
-            Ok(Err(error)) => counters.record_failed(error.failure()),
-            Ok(Ok(answer)) => counters.record_answers(
-                parcel.original,
-                MirroredAnswer {
-                    status: answer.status,
-                    duration: begun.elapsed(),
-                    bytes: answer.bytes,
-                },
-            ),
+        let counters = parcel.mirror.counters();
+        match self.answer(&parcel).await {
+            Err(reason) => counters.record_failed(reason),
+            Ok(answer) => counters.record_answers(parcel.original, answer),
         }
         // What is counted is counted before it is over.
         drop(parcel.turn);
         drop(parcel.share);
+    }
+
+    /// Waits for its turn, sends it, and reads the answer; each has as much time as the mirror gives.
+    async fn answer(&self, parcel: &Parcel) -> Result<MirroredAnswer, MirrorFailure> {
+        let mirror = &parcel.mirror;
+        let limit = mirror.spec().timeout.0;
+        let turn = tokio::time::timeout(limit, mirror.turns().acquire()).await;
+        let _running = turn.map_err(|_| MirrorFailure::Timeout)?;
+        if !self.is_live(mirror) {
+            return Err(MirrorFailure::Withdrawn);
+        }
+        let begun = Instant::now();
+        let sent = tokio::time::timeout(limit, self.exchange(parcel)).await;
+        let answer = sent.map_err(|_| MirrorFailure::Timeout)?;
+        let answer = answer.map_err(SendError::failure)?;
+        Ok(MirroredAnswer {
+            status: answer.status,
+            duration: begun.elapsed(),
+            bytes: answer.bytes,
+        })
+    }
+
+    /// True if the live table has this mirror, or one that stands for it.
+    fn is_live(&self, mirror: &Mirror) -> bool {
+        let live = self.table.load();
+        let route = live.compiled().named(mirror.route());
+        let now = route.and_then(|route| route.mirror());
+        now.is_some_and(|now| now.stands_for(mirror))
     }
 
     async fn exchange(&self, parcel: &Parcel) -> Result<CopyAnswer, SendError> {

@@ -104,7 +104,7 @@ impl<'a> Delivery<'a> {
             let is_last = self.outbox.is_closed();
             let (error, retry_after) = match self.attempt(&batch).await {
                 Attempt::Taken(partial) => return self.taken(&batch, &partial),
-                Attempt::Refused(error) => return self.lost(&batch, &error),
+                Attempt::Refused(error) => return self.refused(&batch, &error),
                 Attempt::Failed { error, retry_after } => (error, retry_after),
             };
             let delay = backoff(failed, retry_after, rand::random());
@@ -155,6 +155,14 @@ impl<'a> Delivery<'a> {
             tracing::info!(collector = ?self.collector.endpoint, "the collector takes requests again");
         }
         self.is_taken = true;
+    }
+
+    fn refused(&mut self, batch: &Batch, error: &str) {
+        self.signal.count("dropped", batch.values);
+        if std::mem::replace(&mut self.is_taken, false) {
+            let error = one_line(error);
+            tracing::warn!(collector = ?self.collector.endpoint, error, "the collector refuses requests; what it refuses is dropped and counted");
+        }
     }
 
     fn lost(&mut self, batch: &Batch, error: &str) {
