@@ -8,17 +8,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use switchback::message::handshake;
 
 use crate::support::{Request, read_request};
 
-/// Number of the next address: one that no other test listens on, so that it stays free while the agent is down.
+/// Number of the next address, which no other test uses.
 static ADDRESSES: AtomicU16 = AtomicU16::new(1);
 
 /// The agent.
 pub(super) struct Agent {
     pub(super) name: String,
     pub(super) address: SocketAddr,
+    // Bound all the time and listening while the agent is up, so that nobody else gets the port meanwhile.
+    socket: Socket,
     memory: Arc<Memory>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -36,10 +39,15 @@ impl Agent {
     pub(super) fn start(name: &str) -> Self {
         let [high, low] = ADDRESSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let ip = Ipv4Addr::new(127, 77, high, low);
-        let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        // Connections that have ended do not keep it from listening again.
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
         let mut agent = Self {
             name: name.to_owned(),
-            address: port,
+            address,
+            socket,
             memory: Arc::default(),
             accepting: None,
         };
@@ -62,15 +70,16 @@ impl Agent {
         }
         self.memory.is_up.store(is_up, Ordering::SeqCst);
         if let Some(accepting) = self.accepting.take() {
-            // Wakes the thread that accepts, which then drops the listener.
-            drop(TcpStream::connect(self.address));
+            // It listens no more, and the thread that accepts ends.
+            self.socket.shutdown(Shutdown::Both).unwrap();
             accepting.join().unwrap();
             for stream in self.memory.connections.lock().unwrap().drain(..) {
                 let _ended = stream.shutdown(Shutdown::Both);
             }
             return;
         }
-        let listener = TcpListener::bind(self.address).unwrap();
+        self.socket.listen(128).unwrap();
+        let listener: TcpListener = self.socket.try_clone().unwrap().into();
         let (memory, name) = (Arc::clone(&self.memory), self.name.clone());
         self.accepting = Some(thread::spawn(move || accept(&listener, &memory, &name)));
     }
