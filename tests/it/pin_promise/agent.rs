@@ -39,14 +39,15 @@ impl Agent {
     pub(super) fn start(name: &str) -> Self {
         let [high, low] = ADDRESSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let ip = Ipv4Addr::new(127, 77, high, low);
+        let free = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         // Connections that have ended do not keep it from listening again.
         socket.set_reuse_address(true).unwrap();
-        socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        // A port that was not asked for by number would be lost with the first stop.
+        socket.bind(&free.into()).unwrap();
         let mut agent = Self {
             name: name.to_owned(),
-            address,
+            address: free,
             socket,
             memory: Arc::default(),
             accepting: None,
