@@ -231,8 +231,8 @@ fn users_of_a_bad_release_have_recovered_after_its_rollback() {
         "{failures}"
     );
     let words = verification["words"].as_str().unwrap();
-    assert!(words.starts_with("recovered: chat fails 0.0"), "{words}");
-    assert!(words.contains(" with green, 0."), "{words}");
+    assert!(words.starts_with("recovered: chat fails "), "{words}");
+    assert!(words.contains(" with green, "), "{words}");
     assert!(words.ends_with(" before it"), "{words}");
     let (_, status) = bench.ask("GET", "/v1/status", "");
     assert_eq!(
@@ -377,7 +377,7 @@ fn the_exit_status_of_a_rollback_says_what_became_of_users() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     assert!(text.contains("= revision "), "{text}");
-    assert!(text.contains("recovered: chat fails 0.0"), "{text}");
+    assert!(text.contains("\nrecovered: chat fails "), "{text}");
     bench.trial(&load, [true, true]);
     let output = bench.cli(&["--json", "rollback", "--verify"]);
     assert_eq!(output.status.code(), Some(80), "{}", stderr(&output));
