@@ -92,7 +92,7 @@ pub struct RouteSpec {
     /// Flags that endpoints get with each request, in the field `x-flag-NAME`; at most 16. Such fields of clients are
     /// removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>, max_items = 16)]
+    #[schema(max_items = 16)]
     pub flags: Vec<FlagName>,
     /// True to send the flags as members `flag.NAME` of W3C `baggage` as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
