@@ -192,11 +192,11 @@ impl Seen {
     /// Records a pseudo-field. Each may come once, and those with a meaning are not empty.
     fn note(&mut self, name: Name, value: &[u8]) -> Result<(), Malformed> {
         let seen = match name {
-            Name::Method => {
+            Name::Method if !value.is_empty() => {
                 self.is_connect = value == b"CONNECT";
                 &mut self.method
             }
-            Name::Scheme => &mut self.scheme,
+            Name::Scheme if !value.is_empty() => &mut self.scheme,
             Name::Path if !value.is_empty() => &mut self.path,
             Name::Authority => &mut self.authority,
             Name::Protocol if !value.is_empty() => &mut self.protocol,
