@@ -16,6 +16,8 @@ const TIMEOUT: HumanDuration = HumanDuration::seconds(60);
 const MOST: usize = 32;
 /// Longest name and longest value of an attribute.
 const LONGEST: usize = 255;
+/// Paths of signals, which follow the URL of a collector.
+const SIGNALS: [&str; 3] = ["/v1/metrics", "/v1/traces", "/v1/logs"];
 /// Headers that are ours.
 const OWN_HEADERS: [&str; 8] = [
     "accept",
@@ -35,7 +37,7 @@ const OWN_ATTRIBUTES: [(&str, &str); 4] = [
     ("deployment.environment.name", "env"),
 ];
 
-/// Metrics for a collector of OpenTelemetry, over OTLP (HTTP, protobuf).
+/// Metrics, events and traces for a collector of OpenTelemetry, over OTLP (HTTP, protobuf).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Opentelemetry {
@@ -66,6 +68,8 @@ pub struct Opentelemetry {
     pub interval: HumanDuration,
     /// Timeout for one request.
     pub timeout: HumanDuration,
+    /// True to send revisions and verdicts as log records.
+    pub events: bool,
     /// Traces of requests; none when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<Traces>,
@@ -114,6 +118,7 @@ impl Default for Opentelemetry {
             temporality: TemporalityName::Cumulative,
             interval: HumanDuration::seconds(60),
             timeout: HumanDuration::seconds(10),
+            events: false,
             traces: None,
         }
     }
@@ -183,12 +188,11 @@ impl Opentelemetry {
             let hint = "a key goes into `headers`, as `{ env = \"NAME\" }` or `{ file = \"…\" }`";
             refuse("it has a query, which is not sent", hint);
         }
-        if target.trim_end_matches('/').ends_with("/v1/metrics")
-            || target.trim_end_matches('/').ends_with("/v1/traces")
-        {
+        let target = target.trim_end_matches('/');
+        if SIGNALS.iter().any(|path| target.ends_with(path)) {
             refuse(
                 "it ends with the path of a signal, which is added to it",
-                "leave `/v1/metrics` or `/v1/traces` out",
+                "leave `/v1/metrics`, `/v1/traces` or `/v1/logs` out",
             );
         }
     }

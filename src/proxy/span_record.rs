@@ -1,7 +1,12 @@
 //! A request as a record for its trace.
 
-use crate::model::{Outcome, OutcomeClass};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::fleet::Endpoint;
+use crate::model::{Outcome, OutcomeClass, Scheme};
 use crate::net::Tick;
+use crate::table::Release;
 use crate::telemetry::RequestSpan;
 
 use super::error::ErrorReason;
@@ -64,9 +69,22 @@ impl RequestContext {
                 .0,
             reason: decision.map(|decision| decision.reason.as_str()),
             endpoint: self.endpoint,
+            endpoint_scheme: scheme_towards(release, self.endpoint).as_str(),
             attempts: self.attempts(),
         }));
     }
+}
+
+/// Scheme of an endpoint of a release, which may be draining.
+fn scheme_towards(release: Option<&Arc<Release>>, address: Option<SocketAddr>) -> Scheme {
+    let scheme = |all: &[Arc<Endpoint>]| {
+        let found = all.iter().find(|one| Some(one.address()) == address);
+        found.map(|one| one.url().scheme())
+    };
+    let roster = release.map(|release| release.roster());
+    let found = roster
+        .and_then(|roster| scheme(&roster.endpoints()).or_else(|| scheme(&roster.draining())));
+    found.unwrap_or(Scheme::Http)
 }
 
 /// Version of a protocol: `1.1` of `HTTP/1.1`.

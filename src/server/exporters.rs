@@ -12,7 +12,7 @@ use crate::{
     telemetry::{
         self, CloudwatchSettings, DatadogSettings, DatagramTarget, ExportSource, LineTarget,
         Metrics, SpanFeed, SpanQueue, run_cloudwatch, run_datadog, run_opentelemetry,
-        run_opentelemetry_traces,
+        run_opentelemetry_events, run_opentelemetry_traces,
     },
 };
 
@@ -28,14 +28,15 @@ pub(super) fn spawn(
     (readiness, feed): (&Arc<Readiness>, Option<SpanFeed>),
     stop: &watch::Sender<bool>,
 ) -> Result<(), ServerError> {
+    let notices = || {
+        let mut feed = NoticeFeed::new(Arc::clone(controller));
+        move || feed.take()
+    };
     let source = || {
-        let (mut feed, readiness) = (
-            NoticeFeed::new(Arc::clone(controller)),
-            Arc::clone(readiness),
-        );
+        let readiness = Arc::clone(readiness);
         ExportSource {
             metrics: metrics.clone(),
-            notices: Box::new(move || feed.take()),
+            notices: Box::new(notices()),
             is_ready: Box::new(move || readiness.is_ready()),
         }
     };
@@ -53,7 +54,11 @@ pub(super) fn spawn(
             let settings = settings.clone();
             tasks.spawn(run_opentelemetry_traces(settings, feed, stopped(stop)));
         }
-        tasks.spawn(run_opentelemetry(settings, source(), stopped(stop)));
+        if opentelemetry.events {
+            let settings = settings.clone();
+            tasks.spawn(run_opentelemetry_events(settings, notices(), stopped(stop)));
+        }
+        tasks.spawn(run_opentelemetry(settings, metrics.clone(), stopped(stop)));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::{
     api::{RevisionSummary, Rollout, RolloutState, Timestamp, Verification, VerificationVerdict},
     control::Controller,
     model::{Cause, Revision},
-    telemetry::{Notice, NoticeLevel},
+    telemetry::{Notice, NoticeKind, NoticeLevel},
 };
 
 /// Most revisions in one call: the latest ones.
@@ -95,6 +95,7 @@ fn of_revision(one: &RevisionSummary) -> Notice {
         cause => (NoticeLevel::Info, cause.as_str().to_owned()),
     };
     Notice {
+        kind: NoticeKind::Revision,
         title: format!("switchback revision {number}: {what} by {by}"),
         text: one.author.message.clone().unwrap_or_default(),
         at_ms: one.published_at.millis(),
@@ -115,6 +116,7 @@ fn of_rollout(one: &Rollout, end: Timestamp) -> Notice {
     let state = one.state.as_str();
     let words = one.verdict.as_ref().map(|verdict| verdict.words.clone());
     Notice {
+        kind: NoticeKind::Rollout,
         title: format!("switchback rollout of {} on {}: {state}", one.to, one.route),
         text: words.unwrap_or_default(),
         at_ms: end.millis(),
@@ -135,6 +137,7 @@ fn of_verification(one: &Verification, end: Timestamp) -> Notice {
     };
     let verdict = one.verdict.as_str();
     Notice {
+        kind: NoticeKind::Verification,
         title: format!("switchback rollback {}: {verdict}", one.id),
         text: one.words.clone(),
         at_ms: end.millis(),
@@ -160,6 +163,7 @@ mod tests {
             Some(Timestamp(7)),
         ];
         let notice = |_: &Option<Timestamp>, end: Timestamp| Notice {
+            kind: NoticeKind::Revision,
             title: String::new(),
             text: String::new(),
             at_ms: end.0,

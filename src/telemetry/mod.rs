@@ -32,8 +32,8 @@ pub use self::{
     escape::{Escaped, is_unprintable},
     export::{
         CloudwatchSettings, Collector, DatadogSettings, DatagramTarget, ExportSource, LineTarget,
-        Notice, NoticeLevel, OpentelemetrySettings, Temporality, run_cloudwatch, run_datadog,
-        run_opentelemetry, run_opentelemetry_traces,
+        Notice, NoticeKind, NoticeLevel, OpentelemetrySettings, Temporality, run_cloudwatch,
+        run_datadog, run_opentelemetry, run_opentelemetry_events, run_opentelemetry_traces,
     },
     log::start_log,
     log_level::{LogError, check_log_level},

@@ -70,6 +70,8 @@ pub struct RequestSpan {
     pub reason: Option<&'static str>,
     /// The endpoint.
     pub endpoint: Option<SocketAddr>,
+    /// `http` or `https` towards the endpoint.
+    pub endpoint_scheme: &'static str,
     /// Number of attempts.
     pub attempts: u32,
 }
@@ -153,6 +155,7 @@ pub(super) mod tests {
             revision: 7,
             reason: Some("split"),
             endpoint: Some(([127, 0, 0, 1], 9001).into()),
+            endpoint_scheme: "https",
             attempts: 1,
         }
     }

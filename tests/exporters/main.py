@@ -20,8 +20,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE as CUMULATIVE
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from origins import HttpOrigin, Loop, chat
 
@@ -181,7 +183,7 @@ class Collector:
     """A collector: OpenTelemetry's own messages, without anything that they do not know."""
 
     def __init__(self):
-        self.lock, self.points, self.spans, self.resources, self.wrong = threading.Lock(), [], [], [], []
+        self.lock, self.points, self.spans, self.logs, self.resources, self.wrong = threading.Lock(), [], [], [], [], []
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -211,7 +213,8 @@ class Collector:
     def read(self, handler, body):
         same(handler.headers["content-type"], "application/x-protobuf")
         assert len(body) < 4 << 20, "size"
-        kinds = {"/v1/metrics": ExportMetricsServiceRequest, "/v1/traces": ExportTraceServiceRequest}
+        kinds = {"/v1/metrics": ExportMetricsServiceRequest, "/v1/traces": ExportTraceServiceRequest,
+                 "/v1/logs": ExportLogsServiceRequest}
         kind = kinds[handler.path]
         request = kind.FromString(body)
         # What was unknown would be left out here.
@@ -219,6 +222,13 @@ class Collector:
         known.CopyFrom(request)
         known.DiscardUnknownFields()
         same(known.SerializeToString(deterministic=True), request.SerializeToString(deterministic=True))
+        if kind is ExportLogsServiceRequest:
+            for of_resource in request.resource_logs:
+                self.resources.append({one.key: one.value.string_value for one in of_resource.resource.attributes})
+                for of_scope in of_resource.scope_logs:
+                    same(of_scope.scope.name, "switchback")
+                    self.logs.extend(of_scope.log_records)
+            return
         if kind is ExportTraceServiceRequest:
             for of_resource in request.resource_spans:
                 self.resources.append({one.key: one.value.string_value for one in of_resource.resource.attributes})
@@ -314,6 +324,7 @@ env = "test"
 version = "7"
 attributes = {{ "team.name" = "agents" }}
 interval = "1s"
+events = true
 traces = {{ sample = 100, failures = true }}
 {chat(self.blue, self.green, (70, 30))}""")
 
@@ -425,6 +436,27 @@ def every_request_is_a_span_with_a_child_towards_its_endpoint(world):
     return f"{len(spans)} spans"
 
 
+def revisions_are_log_records(world):
+    def found():
+        with world.collector.lock:
+            return [one for one in world.collector.logs if one.event_name == "switchback.revision"]
+
+    def is_back(one):
+        return any((its.key, its.value.string_value) == ("switchback.cause", "rollback") for its in one.attributes)
+
+    wait_until("the rollback", lambda: any(is_back(one) for one in found()))
+    records, seen = found(), []
+    for one in records:
+        assert 0 < one.time_unix_nano <= one.observed_time_unix_nano, "times"
+        seen.append({its.key: its.value.string_value for its in one.attributes})
+    revisions = [int(its["switchback.revision"]) for its in seen]
+    same(revisions, sorted(set(revisions)))
+    back = next(one for one in records if is_back(one))
+    same((SeverityNumber.Name(back.severity_number), back.severity_text), ("SEVERITY_NUMBER_WARN", "WARN"))
+    assert ": rollback to " in back.body.string_value, back.body
+    return f"{len(records)} records"
+
+
 def a_trace_of_a_client_decides(world):
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -480,7 +512,7 @@ def main():
         for function in (counts_are_the_requests_of_each_release, distributions_have_a_value_for_each_request,
                          revisions_and_rollbacks_are_events, readiness_is_a_service_check, cloudwatch_counts_the_same,
                          a_collector_counts_the_same, every_request_is_a_span_with_a_child_towards_its_endpoint,
-                         a_trace_of_a_client_decides,
+                         revisions_are_log_records, a_trace_of_a_client_decides,
                          an_agent_that_is_gone_costs_values_only, no_receiver_has_refused_anything,
                          the_last_flush_comes_at_the_end):
             suite.check(function.__name__, function, world)

@@ -44,6 +44,7 @@ pub struct Collector {
 pub(super) enum Signal {
     Metrics,
     Traces,
+    Logs,
 }
 
 /// Delivery of the requests of one kind.
@@ -185,6 +186,7 @@ impl Signal {
         match self {
             Self::Metrics => "/v1/metrics",
             Self::Traces => "/v1/traces",
+            Self::Logs => "/v1/logs",
         }
     }
 
@@ -193,6 +195,7 @@ impl Signal {
         let exporter = match self {
             Self::Metrics => "opentelemetry",
             Self::Traces => "opentelemetry_traces",
+            Self::Logs => "opentelemetry_logs",
         };
         let labels = [("exporter", exporter), ("result", result)];
         metrics::counter!(names::EXPORTED.0, &labels).increment(values);

@@ -228,12 +228,13 @@ mod tests {
         fleet::Fleet,
         model::{Outcome, ReleaseName, RouteName, Version},
         table::LiveTable,
-        telemetry::{Metrics, Notice, NoticeLevel},
+        telemetry::{Metrics, Notice, NoticeKind, NoticeLevel},
     };
 
     fn exporter(fleet: &Arc<Fleet>) -> Exporter {
         let table = Arc::new(LiveTable::new(1));
         let notice = Notice {
+            kind: NoticeKind::Revision,
             title: "rollback".to_owned(),
             text: String::new(),
             at_ms: 1_000,

@@ -114,7 +114,7 @@ fn event_text(text: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::export::notice::NoticeLevel;
+    use crate::telemetry::export::notice::{NoticeKind, NoticeLevel};
 
     #[test]
     fn names_have_the_prefix_of_a_namespace_and_no_suffix_of_a_type() {
@@ -165,6 +165,7 @@ mod tests {
     #[test]
     fn an_event_counts_the_bytes_of_its_escaped_text() {
         let notice = Notice {
+            kind: NoticeKind::Revision,
             title: "rollback\tto é".to_owned(),
             text: "one\ntwo|x".to_owned(),
             at_ms: 1_700_000_000_999,

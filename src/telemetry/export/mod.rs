@@ -5,7 +5,7 @@
 //!
 //! - `datadog`: under it `dogstatsd` (the format) with `payloads`, and `datagrams` (the sockets)
 //! - `cloudwatch`: under it `emf` (the format) and `writer` (the thread that writes)
-//! - `opentelemetry`: under it `otlp_metrics`, `otlp_spans` and `otlp` (the format), `series`, and `collector` with its `outbox`
+//! - `opentelemetry`: under it `otlp_metrics`, `otlp_spans`, `otlp_logs` and `otlp` (the format), `series`, and `collector` with its `outbox`
 //! - under them: `deltas`, `durations`, and the `source` with its `notice`s
 
 mod cloudwatch;
@@ -19,6 +19,7 @@ mod emf;
 mod notice;
 mod opentelemetry;
 mod otlp;
+mod otlp_logs;
 mod otlp_metrics;
 mod otlp_spans;
 mod outbox;
@@ -32,8 +33,11 @@ pub use self::{
     collector::Collector,
     datadog::{DatadogSettings, run_datadog},
     datagrams::DatagramTarget,
-    notice::{Notice, NoticeLevel},
-    opentelemetry::{OpentelemetrySettings, run_opentelemetry, run_opentelemetry_traces},
+    notice::{Notice, NoticeKind, NoticeLevel},
+    opentelemetry::{
+        OpentelemetrySettings, run_opentelemetry, run_opentelemetry_events,
+        run_opentelemetry_traces,
+    },
     series::Temporality,
     source::ExportSource,
     writer::LineTarget,

@@ -3,6 +3,8 @@
 /// Something that happened: a revision, a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
+    /// Subject.
+    pub kind: NoticeKind,
     /// Title in a line.
     pub title: String,
     /// Text; empty if the title says it all.
@@ -13,6 +15,17 @@ pub struct Notice {
     pub level: NoticeLevel,
     /// Labels: names and values.
     pub labels: Vec<(&'static str, String)>,
+}
+
+/// Subject of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeKind {
+    /// A revision.
+    Revision,
+    /// The end of a rollout.
+    Rollout,
+    /// The verdict on a rollback.
+    Verification,
 }
 
 /// Level of a notice.
@@ -26,6 +39,17 @@ pub enum NoticeLevel {
     Warning,
     /// Something has to be looked at.
     Error,
+}
+
+impl NoticeKind {
+    /// Name of the subject.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revision => "revision",
+            Self::Rollout => "rollout",
+            Self::Verification => "verification",
+        }
+    }
 }
 
 impl NoticeLevel {

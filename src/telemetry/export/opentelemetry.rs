@@ -5,18 +5,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::{
-    ExportSource,
     collector::{Collector, Delivery, Signal},
+    notice::Notice,
     otlp::{KeyValue, Resource},
+    otlp_logs,
     otlp_metrics::OtlpMetrics,
     otlp_spans,
-    outbox::Outbox,
+    outbox::{Batch, Outbox},
     series::Temporality,
 };
-use crate::telemetry::span::SpanFeed;
+use crate::telemetry::{metrics::Metrics, span::SpanFeed};
 
-/// Interval of looking for spans.
-const SPANS: Duration = Duration::from_secs(1);
+/// Interval of looking for spans and for events.
+const EVERY: Duration = Duration::from_secs(1);
 /// Timeout for the last requests, at the end of the process.
 const LAST: Duration = Duration::from_millis(800);
 
@@ -33,55 +34,90 @@ pub struct OpentelemetrySettings {
     pub interval: Duration,
 }
 
+/// Source of the requests of one kind. It is called on a thread that may block.
+trait Feed: Send + 'static {
+    /// The requests to send now, and the number of values that were lost since the last call.
+    fn collect(&mut self) -> (Vec<Batch>, u64);
+}
+
+/// Spans of requests.
+struct Spans {
+    resource: Resource,
+    feed: SpanFeed,
+}
+
+/// Events.
+struct Events<F> {
+    resource: Resource,
+    notices: F,
+}
+
+impl Feed for OtlpMetrics {
+    fn collect(&mut self) -> (Vec<Batch>, u64) {
+        (self.batches(now()), 0)
+    }
+}
+
+impl Feed for Spans {
+    fn collect(&mut self) -> (Vec<Batch>, u64) {
+        let batches = otlp_spans::batches(&self.resource, &self.feed.take());
+        (batches, self.feed.take_lost())
+    }
+}
+
+impl<F: FnMut() -> Vec<Notice> + Send + 'static> Feed for Events<F> {
+    fn collect(&mut self) -> (Vec<Batch>, u64) {
+        let batch = otlp_logs::batch(&self.resource, &(self.notices)(), now());
+        (Vec::from_iter(batch), 0)
+    }
+}
+
 /// Sends all metrics to a collector at an interval, until `stop` completes, and then once more.
 pub async fn run_opentelemetry(
     settings: OpentelemetrySettings,
-    source: ExportSource,
+    metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) {
-    let (outbox, interval) = (Outbox::default(), settings.interval);
     let resource = resource(&settings.attributes);
-    let mut metrics = OtlpMetrics::new(source.metrics, resource, settings.temporality, now());
-    let delivery = Delivery::new(Signal::Metrics, &settings.collector, &outbox).run();
-    let mut ticks = interval_at(Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tokio::pin!(stop, delivery);
-    loop {
-        let is_last = tokio::select! {
-            _ = ticks.tick() => false,
-            () = &mut stop => true,
-            // It ends once the outbox is closed.
-            () = &mut delivery => return,
-        };
-        let collecting = tokio::task::spawn_blocking(move || {
-            let batches = metrics.collect(now());
-            (metrics, batches)
-        });
-        // An error: the runtime ends.
-        let Ok((back, batches)) = collecting.await else {
-            return;
-        };
-        metrics = back;
-        for batch in batches {
-            Signal::Metrics.count("dropped", outbox.push(batch));
-        }
-        if is_last {
-            break;
-        }
-    }
-    finish(Signal::Metrics, &outbox, delivery).await;
+    let feed = OtlpMetrics::new(metrics, resource, settings.temporality, now());
+    let every = settings.interval;
+    run(Signal::Metrics, &settings.collector, every, feed, stop).await;
 }
 
 /// Sends the spans of requests to a collector, until `stop` completes, and then once more.
 pub async fn run_opentelemetry_traces(
     settings: OpentelemetrySettings,
-    mut feed: SpanFeed,
+    feed: SpanFeed,
+    stop: impl Future<Output = ()>,
+) {
+    let resource = resource(&settings.attributes);
+    let feed = Spans { resource, feed };
+    run(Signal::Traces, &settings.collector, EVERY, feed, stop).await;
+}
+
+/// Sends events to a collector as log records, until `stop` completes, and then once more. `notices` gives those since
+/// its last call; it is called on a thread that may block.
+pub async fn run_opentelemetry_events(
+    settings: OpentelemetrySettings,
+    notices: impl FnMut() -> Vec<Notice> + Send + 'static,
+    stop: impl Future<Output = ()>,
+) {
+    let resource = resource(&settings.attributes);
+    let feed = Events { resource, notices };
+    run(Signal::Logs, &settings.collector, EVERY, feed, stop).await;
+}
+
+/// Sends what a feed gives at an interval, until `stop` completes, and then once more.
+async fn run(
+    signal: Signal,
+    collector: &Collector,
+    every: Duration,
+    mut feed: impl Feed,
     stop: impl Future<Output = ()>,
 ) {
     let outbox = Outbox::default();
-    let mut resource = resource(&settings.attributes);
-    let delivery = Delivery::new(Signal::Traces, &settings.collector, &outbox).run();
-    let mut ticks = interval_at(Instant::now() + SPANS, SPANS);
+    let delivery = Delivery::new(signal, collector, &outbox).run();
+    let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop, delivery);
     loop {
@@ -92,23 +128,23 @@ pub async fn run_opentelemetry_traces(
             () = &mut delivery => return,
         };
         let collecting = tokio::task::spawn_blocking(move || {
-            let batches = otlp_spans::batches(&resource, &feed.take());
-            (resource, feed, batches)
+            let collected = feed.collect();
+            (feed, collected)
         });
         // An error: the runtime ends.
-        let Ok((resource_back, feed_back, batches)) = collecting.await else {
+        let Ok((back, (batches, lost))) = collecting.await else {
             return;
         };
-        (resource, feed) = (resource_back, feed_back);
-        Signal::Traces.count("dropped", feed.take_lost());
+        feed = back;
+        signal.count("dropped", lost);
         for batch in batches {
-            Signal::Traces.count("dropped", outbox.push(batch));
+            signal.count("dropped", outbox.push(batch));
         }
         if is_last {
             break;
         }
     }
-    finish(Signal::Traces, &outbox, delivery).await;
+    finish(signal, &outbox, delivery).await;
 }
 
 /// Lets a delivery end, in a short time.

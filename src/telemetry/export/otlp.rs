@@ -171,6 +171,47 @@ pub(super) struct HistogramPoint {
     pub(super) attributes: Vec<KeyValue>,
 }
 
+/// A list of log records, as a collector takes it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LogsRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) resource_logs: Vec<ResourceLogs>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ResourceLogs {
+    #[prost(message, optional, tag = "1")]
+    pub(super) resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) scope_logs: Vec<ScopeLogs>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ScopeLogs {
+    #[prost(message, optional, tag = "1")]
+    pub(super) scope: Option<Scope>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) log_records: Vec<LogRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LogRecord {
+    #[prost(fixed64, tag = "1")]
+    pub(super) time_unix_nano: u64,
+    #[prost(int32, tag = "2")]
+    pub(super) severity_number: i32,
+    #[prost(string, tag = "3")]
+    pub(super) severity_text: String,
+    #[prost(message, optional, tag = "5")]
+    pub(super) body: Option<AnyValue>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[prost(fixed64, tag = "11")]
+    pub(super) observed_time_unix_nano: u64,
+    #[prost(string, tag = "12")]
+    pub(super) event_name: String,
+}
+
 /// A list of spans, as a collector takes it.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TracesRequest {
@@ -236,11 +277,19 @@ pub(super) struct ExportResponse {
 /// Part of a request that a collector did not take.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PartialSuccess {
-    /// Number of points, or of spans.
+    /// Number of points, spans or log records.
     #[prost(int64, tag = "1")]
     pub(super) rejected: i64,
     #[prost(string, tag = "2")]
     pub(super) error_message: String,
+}
+
+impl AnyValue {
+    /// A text.
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        let value = any_value::Value::String(text.into());
+        Self { value: Some(value) }
+    }
 }
 
 impl KeyValue {

@@ -58,7 +58,7 @@ impl OtlpMetrics {
     }
 
     /// Requests with the values at `now`, in nanoseconds since 1970.
-    pub(super) fn collect(&mut self, now: u64) -> Vec<Batch> {
+    pub(super) fn batches(&mut self, now: u64) -> Vec<Batch> {
         let metrics = self.metrics.clone();
         let mut round = Round {
             all: self,
@@ -256,7 +256,7 @@ mod tests {
 
     fn sent(metrics: &mut OtlpMetrics, now: u64) -> Vec<Sent> {
         let mut all = Vec::new();
-        for batch in metrics.collect(now) {
+        for batch in metrics.batches(now) {
             let request = MetricsRequest::decode(batch.body).unwrap();
             let [of_resource] = request.resource_metrics.try_into().unwrap();
             assert_eq!(of_resource.resource.as_ref(), Some(&metrics.resource));
@@ -335,7 +335,7 @@ mod tests {
             let cells = fleet.cells(&route, &release, &Version::default());
             cells.record(0, Outcome::Answered(200), Duration::from_millis(2), None);
         }
-        let batches = of(&fleet, Temporality::Cumulative).collect(20);
+        let batches = of(&fleet, Temporality::Cumulative).batches(20);
         assert!(batches.len() > 1);
         for batch in &batches {
             assert!((1..=MOST_POINTS).contains(&batch.values));

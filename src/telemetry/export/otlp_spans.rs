@@ -88,7 +88,7 @@ fn client_span(request: &RequestSpan) -> Span {
         let address = endpoint.ip().to_string();
         attributes.push(KeyValue::text("server.address", address));
         attributes.push(KeyValue::int("server.port", endpoint.port().into()));
-        let url = format!("http://{endpoint}{}", request.path);
+        let url = format!("{}://{endpoint}{}", request.endpoint_scheme, request.path);
         attributes.push(KeyValue::text("url.full", url));
     }
     if request.attempts > 1 {

@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 8 << 20;
 pub(super) struct Batch {
     /// The encoded message.
     pub(super) body: Bytes,
-    /// Number of points, or of spans, in it.
+    /// Number of points, spans or log records in it.
     pub(super) values: u64,
 }
 
