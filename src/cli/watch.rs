@@ -23,10 +23,14 @@ use crate::api::{Event, EventBody, KpiReport};
 const WINDOW: &str = "10s";
 /// Interval at which the table is drawn, and at which a lost connection is tried again.
 const DRAW: Duration = Duration::from_secs(1);
-/// Events below the table.
+/// Most events below the table.
 const SHOWN: usize = 12;
 /// Puts the cursor into the first place and clears what is below.
 const HOME: &str = "\x1b[H\x1b[J";
+/// Cuts lines that are longer than the terminal is wide, and ends that: a wrapped line would take the place of another.
+const CUT: [&str; 2] = ["\x1b[?7l", "\x1b[?7h"];
+/// Rows of a terminal that does not say how many it has.
+const ROWS: u16 = 24;
 
 /// Content of the terminal.
 #[derive(Default)]
@@ -77,7 +81,9 @@ async fn on_terminal(client: &Client, last: u16) -> Result<Out, Failure> {
     let draw = async {
         while let Some(one) = news.recv().await {
             screen.take(one);
-            print(format!("{HOME}{}", screen.text()).as_bytes());
+            let [cut, wrap] = CUT;
+            let text = screen.lines(rows()).join("\n");
+            print(format!("{HOME}{cut}{text}{wrap}").as_bytes());
         }
         Ok(Out::default())
     };
@@ -86,6 +92,12 @@ async fn on_terminal(client: &Client, last: u16) -> Result<Out, Failure> {
         failed = read_figures(client, sender) => failed,
         ended = draw => ended,
     }
+}
+
+/// Rows of the terminal.
+fn rows() -> usize {
+    let rows = terminal_size::terminal_size().map_or(ROWS, |(_, rows)| rows.0);
+    rows.into()
 }
 
 /// Sends events as they come, over lost connections. Fails if the first connection cannot be made.
@@ -160,21 +172,35 @@ impl Screen {
         }
     }
 
-    fn text(&self) -> String {
-        let mut text = String::new();
+    /// At most this many lines, with the last one for the cursor: the key figures, and the latest events for which there
+    /// is room.
+    fn lines(&self, rows: usize) -> Vec<String> {
+        let room = rows.saturating_sub(1);
+        let mut lines = Vec::new();
         if let Some((since, message)) = &self.lost {
             let seconds = since.elapsed().as_secs();
-            text = format!("NOT LIVE for {seconds} s: {message}\n");
+            lines.push(format!("NOT LIVE for {seconds} s: {message}"));
         }
         if let Some(report) = &self.report {
-            text.push_str(&kpis::shown(report));
+            lines.extend(kpis::shown(report).lines().map(str::to_owned));
         }
-        text.push('\n');
-        for event in &self.events {
-            text.push_str(event);
-            text.push('\n');
+        cut(&mut lines, room);
+        let events = room.saturating_sub(lines.len() + 1).min(self.events.len());
+        if events > 0 {
+            lines.push(String::new());
+            lines.extend(self.events.iter().rev().take(events).rev().cloned());
         }
-        text
+        lines
+    }
+}
+
+/// Cuts lines to this many, the last of which says how many are missing.
+fn cut(lines: &mut Vec<String>, room: usize) {
+    if lines.len() > room {
+        let kept = room.saturating_sub(1);
+        let missing = lines.len() - kept;
+        lines.truncate(kept);
+        lines.push(format!("{missing} more lines: the terminal is too low"));
     }
 }
 
@@ -298,5 +324,40 @@ fn facts(body: &EventBody) -> String {
             "events are missing here: switchback was started anew".to_owned()
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(events: usize) -> Screen {
+        let events = (1..=events).map(|number| format!("event {number}"));
+        Screen {
+            lost: Some((Instant::now(), "gone".to_owned())),
+            events: events.collect(),
+            ..Screen::default()
+        }
+    }
+
+    #[test]
+    fn the_latest_events_have_the_room_below_the_figures() {
+        let lost = "NOT LIVE for 0 s: gone";
+        let lines = screen(12).lines(6);
+        assert_eq!(lines, [lost, "", "event 10", "event 11", "event 12"]);
+        assert_eq!(screen(2).lines(24), [lost, "", "event 1", "event 2"]);
+        for rows in 1..4 {
+            let lines = screen(12).lines(rows);
+            assert!(lines.len() < rows.max(2), "{rows}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn figures_that_are_too_many_say_so() {
+        let mut lines = ["a", "b", "c"].map(str::to_owned).to_vec();
+        cut(&mut lines, 3);
+        assert_eq!(lines, ["a", "b", "c"]);
+        cut(&mut lines, 2);
+        assert_eq!(lines, ["a", "2 more lines: the terminal is too low"]);
     }
 }

@@ -247,7 +247,8 @@ mod tests {
         let mut first = std::pin::pin!(writer.write(long.clone()));
         let brief = Duration::from_millis(50);
         assert!(tokio::time::timeout(brief, &mut first).await.is_err());
-        // The thread is in a write, so the next batch waits and the one after it does not.
+        let _agent = listener.accept().unwrap();
+        // The thread has the first batch and connects or writes, so the next batch waits and the one after it does not.
         let mut second = std::pin::pin!(writer.write(lines("a")));
         assert!(tokio::time::timeout(brief, &mut second).await.is_err());
         tokio::time::timeout(brief, writer.write(long))
@@ -255,6 +256,5 @@ mod tests {
             .unwrap();
         // The timeout of its writes ends it.
         tokio::time::timeout(AGENT * 4, first).await.unwrap();
-        drop(listener);
     }
 }
