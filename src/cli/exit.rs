@@ -14,13 +14,17 @@ Exit status:
   66  a file cannot be read, or a token file is empty
   69  the admin API cannot be reached
   70  an internal error of switchback
+  73  a file cannot be written
   74  the history cannot be read or written
   75  not now: another change came first, file and live table conflict, a release is not ready or not drained
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown
   80  with --verify: the rollback is made, and users have not recovered; the release was not the (only) cause
   81  with --verify: the rollback is made, and users are worse off than with the release
-  82  with --verify: the rollback is made, and there was not enough data for a verdict";
+  82  with --verify: the rollback is made, and there was not enough data for a verdict
+  83  with --exit-code: the rollout has taken its release back
+  84  with --exit-code: the rollout was aborted
+  85  with --exit-code: the rollout was superseded by a change of others";
 
 /// Exit statuses, those of `sysexits.h` where they fit; the verdicts of a verification come after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(super) enum Exit {
     Unreachable = 69,
     /// An internal error.
     Internal = 70,
+    /// A file cannot be written.
+    NoOutput = 73,
     /// The history cannot be read or written.
     History = 74,
     /// Not now: try again.
@@ -50,6 +56,12 @@ pub(super) enum Exit {
     Worse = 81,
     /// A rollback was made, and its verification has shown nothing.
     NotVerified = 82,
+    /// A rollout has taken its release back.
+    RolledBack = 83,
+    /// A rollout was aborted.
+    Aborted = 84,
+    /// A rollout was superseded.
+    Superseded = 85,
 }
 
 /// Failure of a command.

@@ -23,6 +23,7 @@ mod flag_kpis;
 mod flag_parts;
 mod flags;
 mod json_file;
+mod junit;
 mod kpis;
 mod mirrors;
 mod observe;
@@ -36,6 +37,8 @@ mod quarantine;
 mod queries;
 mod render;
 mod resources;
+mod rollout_watch;
+mod rollout_words;
 mod rollouts;
 mod runtime;
 mod serve;
@@ -164,7 +167,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Route(verb) => resources::route(client, verb).await,
         RemoteCommand::Quarantine(verb) => quarantine::quarantine(client, verb).await,
         RemoteCommand::Drill(args) => drill::drill(client, args).await,
-        RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb).await,
+        RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb, json).await,
         RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
         RemoteCommand::Verification { id, wait } => {
             verifications::verification(client, id.as_deref(), wait).await

@@ -9,15 +9,17 @@ use super::{
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
     json_file,
-    options::{message, plain_name},
+    options::message,
     outlook,
     output::Out,
+    rollout_watch::{self, WatchArgs},
+    rollout_words::{moves, rollout_name, state},
     text::{Columns, clean},
 };
 use crate::{
     api::{
-        MessageRequest, PlanChoice, Rollout, RolloutList, RolloutPause, RolloutRequest,
-        RolloutReturn, RolloutRoute, RolloutState, RouteChoice, RouteTo,
+        MessageRequest, PlanChoice, Rollout, RolloutList, RolloutRequest, RolloutReturn,
+        RolloutRoute, RouteChoice, RouteTo,
     },
     model::{HumanDuration, PlanName, ReleaseName, RouteName},
 };
@@ -41,6 +43,11 @@ pub(super) enum RolloutVerb {
         #[arg(value_parser = rollout_name)]
         rollout: String,
     },
+    /// Follow a rollout to its end
+    #[command(
+        after_help = "It writes the lines of its log as they come, and goes on after lost connections.\n\nExamples:\n  switchback rollout watch chat\n  switchback rollout watch chat --exit-code --junit rollout.xml --within 2h"
+    )]
+    Watch(WatchArgs),
     /// Go no further; what is worse is still taken back
     #[command(after_help = "Example:\n  switchback rollout pause chat")]
     Pause(CommandArgs),
@@ -110,7 +117,11 @@ pub(super) struct BackArgs {
     over: Option<HumanDuration>,
 }
 
-pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, Failure> {
+pub(super) async fn rollout(
+    client: &Client,
+    verb: RolloutVerb,
+    json: bool,
+) -> Result<Out, Failure> {
     let now = (false, None);
     let (args, command, (force, over)) = match verb {
         RolloutVerb::Start(args) => return one(client, start(args)?).await,
@@ -118,6 +129,7 @@ pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, F
         RolloutVerb::Show { rollout } => {
             return one(client, ApiRequest::get(path(&rollout))).await;
         }
+        RolloutVerb::Watch(args) => return rollout_watch::watch(client, args, json).await,
         RolloutVerb::Pause(args) => (args, "pause", now),
         RolloutVerb::Resume(args) => (args, "resume", now),
         RolloutVerb::Approve(args) => (args, "approve", now),
@@ -135,14 +147,6 @@ pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, F
         request = request.argument("over", over);
     }
     one(client, request).await
-}
-
-/// The id of a rollout, or the name of a route.
-fn rollout_name(text: &str) -> Result<String, String> {
-    plain_name(
-        text,
-        "neither the id of a rollout nor the name of a route; `switchback rollout list` shows both",
-    )
 }
 
 fn path(rollout: &str) -> String {
@@ -259,15 +263,6 @@ fn weight(rollout: &Rollout) -> String {
     format!("{}%", rollout.weight)
 }
 
-/// The state, with the reason of a pause.
-pub(super) fn state(state: RolloutState, paused_for: Option<RolloutPause>) -> String {
-    let state = state.as_str();
-    match paused_for {
-        Some(reason) => format!("{state} ({})", reason.as_str()),
-        None => state.to_owned(),
-    }
-}
-
 async fn one(client: &Client, ask: ApiRequest) -> Result<Out, Failure> {
     let answer = client.send(ask).await?;
     let text = shown(&answer.read()?);
@@ -329,13 +324,6 @@ fn shown(rollout: &Rollout) -> String {
 pub(super) fn goes_back(back: &RolloutReturn) -> String {
     let RolloutReturn { over, part, parts } = back;
     format!("goes back over {over}, part {part} of {parts}")
-}
-
-/// The routes with their releases.
-fn moves(rollout: &Rollout) -> String {
-    let routes = rollout.routes.iter();
-    let moves = routes.map(|one| format!("{}: {} → {}", one.route, one.from, one.to));
-    moves.collect::<Vec<_>>().join(", ")
 }
 
 /// The verdict by the requests of a route, with the name of one of several.

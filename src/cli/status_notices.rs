@@ -3,10 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    rollouts::{goes_back, state},
-    text::clean,
-};
+use super::{rollout_words::state, rollouts::goes_back, text::clean};
 use crate::api::{
     QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState, VerificationStatus,
     VerificationVerdict,

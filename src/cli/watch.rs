@@ -14,7 +14,7 @@ use super::{
     exit::{Exit, Failure},
     kpis,
     output::{Out, print},
-    rollouts,
+    rollout_words,
     text::clean,
 };
 use crate::api::{Event, EventBody, KpiReport};
@@ -245,7 +245,7 @@ fn words(body: &EventBody) -> String {
             let verdict = verdict
                 .as_ref()
                 .map_or(String::new(), |words| format!(": {words}"));
-            let state = rollouts::state(*state, *paused_for);
+            let state = rollout_words::state(*state, *paused_for);
             format!("{releases} on {routes}: {event}, {state}{verdict}")
         }
         EventBody::Verification {

@@ -1,0 +1,226 @@
+//! Follows a rollout to its end, for people and for CI jobs.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use clap::Args;
+
+use super::{
+    client::{ApiRequest, Client},
+    exit::{Exit, Failure},
+    junit,
+    output::{Out, print},
+    rollout_words,
+    text::clean,
+};
+use crate::{
+    api::{Rollout, RolloutEntry, RolloutPause, RolloutState, Timestamp},
+    model::HumanDuration,
+};
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Arguments.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// The rollout, or its route
+    #[arg(value_parser = rollout_words::rollout_name)]
+    rollout: String,
+    /// Exit with 0 only if it succeeds, and with 83, 84 or 85 if it does not
+    #[arg(long)]
+    exit_code: bool,
+    /// Write a report in the XML format of JUnit to this file at the end
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Longest time to wait for the end, such as `2h`; without it there is no limit
+    #[arg(long, value_name = "TIME")]
+    within: Option<HumanDuration>,
+}
+
+/// Writes each new line of the log until the rollout has ended, over lost connections.
+pub(super) async fn watch(client: &Client, args: WatchArgs, json: bool) -> Result<Out, Failure> {
+    let begin = Instant::now();
+    let (mut rollout, mut body) = read(client, &args.rollout).await?;
+    let mut shown = Shown::default();
+    loop {
+        if !json {
+            print(shown.news(&rollout).as_bytes());
+        }
+        if rollout.ended_at.is_some() {
+            break;
+        }
+        let within = args.within.map(|within| within.0);
+        if within.is_some_and(|within| begin.elapsed() >= within) {
+            write_report(&args, &rollout)?;
+            return Err(not_ended(&rollout).with_json(body));
+        }
+        tokio::time::sleep(LOOK).await;
+        // By its id: the route may have another one by then.
+        match read(client, &rollout.id).await {
+            Ok(read) => (rollout, body) = read,
+            Err(failure) if matches!(failure.exit, Exit::Unreachable | Exit::TryAgain) => {
+                let _ = writeln!(std::io::stderr(), "{}; trying again", failure.message);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    write_report(&args, &rollout)?;
+    match ended(rollout.state).filter(|_| args.exit_code) {
+        Some(exit) => Err(Failure::new(exit, result(&rollout)).with_json(body)),
+        None => Ok(Out {
+            text: result(&rollout),
+            json: body,
+        }),
+    }
+}
+
+async fn read(client: &Client, rollout: &str) -> Result<(Rollout, Vec<u8>), Failure> {
+    let answer = client
+        .send(ApiRequest::get(format!("/v1/rollouts/{rollout}")))
+        .await?;
+    Ok((answer.read()?, answer.body))
+}
+
+/// Exit status of an end that is no success.
+fn ended(state: RolloutState) -> Option<Exit> {
+    match state {
+        RolloutState::RolledBack => Some(Exit::RolledBack),
+        RolloutState::Aborted => Some(Exit::Aborted),
+        RolloutState::Superseded => Some(Exit::Superseded),
+        _ => None,
+    }
+}
+
+fn write_report(args: &WatchArgs, rollout: &Rollout) -> Result<(), Failure> {
+    let Some(file) = &args.junit else {
+        return Ok(());
+    };
+    let report = junit::report(rollout, Timestamp::of(SystemTime::now()));
+    std::fs::write(file, report).map_err(|error| {
+        let message = format!(
+            "the report cannot be written to {}: {error}\nhint: the rollout is not affected; `switchback rollout show {}` has the same figures",
+            file.display(),
+            clean(&rollout.id)
+        );
+        Failure::new(Exit::NoOutput, message)
+    })
+}
+
+/// The result in a line, with the verdict, and with what users had from the way back.
+fn result(rollout: &Rollout) -> String {
+    let mut text = format!(
+        "rollout {} has {}",
+        clean(&rollout.id),
+        match rollout.state {
+            RolloutState::RolledBack => "been rolled back",
+            RolloutState::Aborted => "been aborted",
+            RolloutState::Superseded =>
+                "been superseded: others have changed a route or a release of it",
+            _ => "succeeded",
+        }
+    );
+    for words in [
+        rollout.verdict.as_ref().map(|verdict| &verdict.words),
+        rollout.verification.as_ref().map(|one| &one.words),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        text.push('\n');
+        text.push_str(&clean(words));
+    }
+    text
+}
+
+fn not_ended(rollout: &Rollout) -> Failure {
+    let state = rollout_words::state(rollout.state, rollout.paused_for);
+    let id = clean(&rollout.id);
+    let next = match rollout.paused_for {
+        Some(RolloutPause::Approval) => format!("`switchback rollout approve {id}` lets it go on"),
+        _ => format!("it goes on; `switchback rollout abort {id}` takes it back"),
+    };
+    let message = format!("rollout {id} has not ended in time: it is {state}\nhint: {next}");
+    Failure::new(Exit::TryAgain, message)
+}
+
+/// What was shown so far.
+#[derive(Debug, Default)]
+struct Shown {
+    last: Option<RolloutEntry>,
+    is_waiting: bool,
+}
+
+impl Shown {
+    /// The lines of the log since the last call, and a line when it begins to wait for a person.
+    fn news(&mut self, rollout: &Rollout) -> String {
+        let log = &rollout.log;
+        let known = self.last.as_ref();
+        let after = known.and_then(|last| log.iter().rposition(|entry| entry == last));
+        let mut text = String::new();
+        for entry in log.iter().skip(after.map_or(0, |at| at + 1)) {
+            let (by, what) = (clean(&entry.by), clean(&entry.what));
+            text.push_str(&format!("{}  {by}  {what}\n", entry.at));
+        }
+        self.last = log.last().cloned();
+        let waits = rollout.paused_for == Some(RolloutPause::Approval);
+        if waits && !std::mem::replace(&mut self.is_waiting, waits) {
+            let id = clean(&rollout.id);
+            text.push_str(&format!("waiting: `switchback rollout approve {id}`\n"));
+        }
+        self.is_waiting = waits;
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollout(log: &[(&str, &str)], paused: bool) -> Rollout {
+        let log: Vec<_> = log
+            .iter()
+            .map(|(at, what)| serde_json::json!({ "at": at, "by": "ci", "what": what }))
+            .collect();
+        let mut rollout: Rollout = serde_json::from_value(serde_json::json!({
+            "id": "r1", "route": "chat", "from": "blue", "from_version": "1", "to": "green",
+            "to_version": "2", "state": "running", "step": 0, "weight": 5, "held": "1s",
+            "plan": { "steps": [{ "weight": 100 }] }, "group": "g",
+            "started_at": "2026-11-20T10:00:00Z", "author": "ci", "log": log,
+        }))
+        .unwrap();
+        rollout.paused_for = paused.then_some(RolloutPause::Approval);
+        rollout
+    }
+
+    #[test]
+    fn each_line_of_the_log_is_shown_once() {
+        let (a, b) = ("2026-11-20T10:00:01Z", "2026-11-20T10:00:02Z");
+        let mut shown = Shown::default();
+        let first = shown.news(&rollout(&[(a, "one"), (a, "two")], false));
+        assert_eq!(first.lines().count(), 2, "{first}");
+        assert_eq!(shown.news(&rollout(&[(a, "one"), (a, "two")], false)), "");
+        let more = shown.news(&rollout(&[(a, "two"), (b, "three")], true));
+        assert_eq!(
+            more,
+            "2026-11-20T10:00:02.000000Z  ci  three\nwaiting: `switchback rollout approve r1`\n"
+        );
+        assert_eq!(shown.news(&rollout(&[(a, "two"), (b, "three")], true)), "");
+        // The oldest are dropped: what is left is new.
+        assert_eq!(
+            shown.news(&rollout(&[(b, "four")], true)).lines().count(),
+            1
+        );
+    }
+
+    #[test]
+    fn only_a_success_is_none_of_the_exit_statuses_of_an_end() {
+        assert_eq!(ended(RolloutState::Succeeded), None);
+        assert_eq!(ended(RolloutState::RolledBack), Some(Exit::RolledBack));
+        assert_eq!(ended(RolloutState::Aborted), Some(Exit::Aborted));
+        assert_eq!(ended(RolloutState::Superseded), Some(Exit::Superseded));
+    }
+}
