@@ -43,6 +43,7 @@
 //! | `/v1/revisions/{n}/effect` | GET | key figures before and after one revision |
 //! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
+//! | `/v1/calibration` | GET | rehearsals of the judge with two halves of one release |
 //! | `/v1/session` | GET, POST, DELETE | the caller; exchanges a token for a cookie, and ends that session |
 //! | `/v1/status` | GET | everything for a dashboard, or a part of it: in brief, one route, a page of routes |
 //! | `/metrics` | GET | Prometheus text |
@@ -61,6 +62,7 @@ mod auth_failures;
 mod body;
 mod browser_guard;
 mod browser_sessions;
+mod calibration;
 mod caller;
 mod changes;
 mod condition;

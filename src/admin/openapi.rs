@@ -150,8 +150,8 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     if tokens {
         statuses.push(("401", "the token is missing or unknown"));
     }
-    // The status and the key figures of one route have its name in the query.
-    let is_queried = matches!(path, "/v1/status" | "/v1/kpis");
+    // The status, the key figures and the calibration of one route have its name in the query.
+    let is_queried = matches!(path, "/v1/status" | "/v1/kpis" | "/v1/calibration");
     if path.contains('{') || is_queried || method != "get" {
         statuses.push(("404", "unknown name; the response lists the known ones"));
     }

@@ -18,7 +18,7 @@ use super::{
     body::announced,
     browser_guard::{OwnPages, guard},
     browser_sessions::BrowserSessions,
-    changes,
+    calibration, changes,
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
@@ -172,6 +172,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(verifications::read_verification))
         .routes(routes!(feedback::list_feedback, feedback::give_feedback))
         .routes(routes!(kpis::read_kpis))
+        .routes(routes!(calibration::read_calibration))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))

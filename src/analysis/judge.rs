@@ -256,6 +256,12 @@ impl Judge {
         self.alarm.map_or(now, |alarm| alarm.e.max(now))
     }
 
+    /// The parts of the signals in the e-value.
+    pub(super) fn signal_parts(&self) -> impl Iterator<Item = (Signal, f64)> {
+        let signals = self.watches.iter();
+        signals.map(|signals| (signals.watch.signal(), self.part_of(signals)))
+    }
+
     /// The e-value by its parts.
     fn parts(&self) -> impl Iterator<Item = (Source, f64)> {
         let signals = self.watches.iter().map(|signals| {

@@ -9,6 +9,7 @@
 //! - It is asked for a [`Verdict`], with the numbers in words.
 //! - It is saved and restored with serde; [`Judge::resume`] is called after a restore.
 //! - An [`Estimate`] is a share or a quantile with its confidence interval, for people (`docs/kpis.md`).
+//! - Rehearsals with two equal halves have [`Peaks`] of evidence, and false alarms whose chance is [`chance_of`].
 //! - After a rollback, a [`Recovery`] says of the route whether users are well again (`docs/verification.md`).
 //!
 //! ```
@@ -28,6 +29,7 @@
 
 mod assess;
 mod evidence;
+mod false_alarms;
 mod first_bad;
 mod interval;
 mod judge;
@@ -35,6 +37,7 @@ mod level;
 mod margin;
 mod mixture;
 mod number;
+mod peaks;
 mod period;
 mod query;
 mod ratio;
@@ -59,9 +62,11 @@ mod tests;
 
 pub use self::{
     evidence::Evidence,
+    false_alarms::chance_of,
     first_bad::FirstBad,
     interval::{CONFIDENCE, Estimate},
     judge::{Judge, WatchError},
+    peaks::{Peaks, SignalPeak},
     period::{Period, PeriodNames, Reference, Since},
     query::{Compared, Direction, MOST_QUERIES, QueryWatch},
     recovery::Recovery,

@@ -3,6 +3,7 @@
 //!
 //! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
+mod calibration;
 mod changes;
 mod crowded;
 mod data_guard;
@@ -37,6 +38,10 @@ mod verification;
 mod work;
 
 pub use self::{
+    calibration::{
+        CalibrationFinding, CalibrationPeak, CalibrationReport, RouteCalibration,
+        RunningCalibration,
+    },
     changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
     crowded::Crowded,
     data_guard::DataGuard,

@@ -7,6 +7,7 @@
 mod access;
 mod admin_url;
 mod args;
+mod calibration;
 mod change;
 mod changes;
 mod client;

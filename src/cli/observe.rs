@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{client::Client, effect, exit::Failure, kpis, options::revision, output::Out, watch};
+use super::{
+    calibration, client::Client, effect, exit::Failure, kpis, options::revision, output::Out, watch,
+};
 use crate::model::{HumanDuration, Revision, RouteName};
 
 /// Subcommands that show how the traffic does.
@@ -28,6 +30,17 @@ pub(super) enum ObserveCommand {
         #[arg(value_parser = revision)]
         revision: Option<Revision>,
     },
+    /// Show what the judge of rollouts makes of two halves of one release: its false alarms on your own traffic
+    #[command(
+        after_help = "The routes are those of `[calibrate]` in the configuration file. In each rehearsal the stable release's requests are split in halves, and the judge compares one with the other as it compares a canary with stable; it needs an e-value of 100 to say worse.\n\nExamples:\n  switchback judge --calibrate\n  switchback judge --calibrate chat\n  switchback judge --calibrate --json | jq '.routes[] | {route, rehearsals, alarms}'"
+    )]
+    Judge {
+        /// Show the rehearsals of the last days
+        #[arg(long, required = true)]
+        calibrate: bool,
+        /// The route; all of `[calibrate]` by default
+        route: Option<RouteName>,
+    },
     /// Follow what happens: revisions, rollouts, health, drained releases
     #[command(
         after_help = "On a terminal the key figures of the last 10 seconds are drawn in place, with the latest events below them; elsewhere each event is a line, or JSON with --json. It ends with ctrl-c; a lost connection is made again, and what was missed is shown.\n\nExamples:\n  switchback watch\n  switchback watch --last 100 | grep NOT\n  switchback watch --json | jq -c 'select(.type == \"revision\")'"
@@ -47,6 +60,9 @@ pub(super) async fn observe(
 ) -> Result<Out, Failure> {
     match verb {
         ObserveCommand::Effect { revision } => effect::effect(client, revision).await,
+        ObserveCommand::Judge { route, .. } => {
+            calibration::calibration(client, route.as_ref()).await
+        }
         ObserveCommand::Watch { last } => watch::watch(client, last, json).await,
         ObserveCommand::Kpis { route, window } => kpis::kpis(client, route.as_ref(), window).await,
     }

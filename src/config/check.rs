@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
-    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, drills, feedback,
-    ofrep, own_listeners, sessions,
+    Config, Listener, ListenerTls, Network, TokenRole, bounds, calibrate, check_hooks, drills,
+    feedback, ofrep, own_listeners, sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -28,6 +28,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     admin(config, &mut found);
     sessions::check(&config.sessions, &mut found);
     drills::check(&config.drills, &config.routes, &mut found);
+    calibrate::check(&config.calibrate, &config.routes, &config.plans, &mut found);
     feedback::check(&config.feedback, &mut found);
     ofrep::check(&config.ofrep, &mut found);
     for (name, plan) in &config.plans {

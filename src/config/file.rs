@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Cloudwatch, Datadog, Discovery, Drills, Feedback, HealthChecks, History,
-    HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry, Prometheus, ResourceLimits,
-    Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
+    AccessLog, Admin, Calibrate, Cloudwatch, Datadog, Discovery, Drills, Feedback, HealthChecks,
+    History, HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry, Prometheus,
+    ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -48,6 +48,8 @@ pub struct Config {
     pub drills: Drills,
     /// Verification of rollbacks.
     pub verification: Verification,
+    /// Rehearsals of the judge on the operator's own traffic.
+    pub calibrate: Calibrate,
     /// Sessions of clients.
     pub sessions: Sessions,
     /// Rewriting of request headers.

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 mod advice;
 mod bounds;
+mod calibrate;
 mod check;
 mod check_hooks;
 mod cloudwatch;
@@ -45,6 +46,7 @@ mod wrong_key;
 mod wrong_value;
 
 pub use self::{
+    calibrate::Calibrate,
     check::FileCheck,
     check_hooks::gate_problems,
     cloudwatch::{Cloudwatch, EventTarget},

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     ControlError,
+    calibration::Calibration,
     convergence::{Convergence, converge},
     cuts,
     drift::DriftCache,
@@ -66,6 +67,7 @@ pub struct Controller {
     pub(super) feedback: FeedbackDesk,
     pub(super) kpis: KpiBoard,
     pub(super) events: Arc<EventHub>,
+    pub(super) calibration: Calibration,
 }
 
 impl Controller {
@@ -115,6 +117,7 @@ impl Controller {
         let verifications = VerificationRegistry::open(&beside, settings.verification);
         verifications.note_interrupted(live_record(&log, &table).as_deref());
         let verifications = Arc::new(verifications);
+        let calibration = Calibration::open(&beside, !settings.calibrate.routes.is_empty());
         let durable_within = settings.durable_within;
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
@@ -146,6 +149,7 @@ impl Controller {
             feedback: FeedbackDesk::default(),
             kpis: KpiBoard::default(),
             events,
+            calibration,
         }
     }
 
@@ -160,6 +164,7 @@ impl Controller {
             self.run_drills(),
             self.run_verifications(),
             self.run_kpis(),
+            self.run_calibration(),
             self.run_events()
         );
     }

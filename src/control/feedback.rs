@@ -16,6 +16,13 @@ impl Controller {
                 .fleet
                 .cells(&answer.route, &answer.release, &answer.version);
             cells.record_feedback(opinion, answer.revision, answer.session);
+            let halves = self
+                .fleet
+                .halves(&answer.route, &answer.release, &answer.version);
+            if let Some(halves) = halves {
+                let half = halves.of(answer.session);
+                half.record_feedback(opinion, answer.revision, answer.session);
+            }
         }
         is_first
     }

@@ -111,6 +111,11 @@ impl EvidenceReader {
         self.units.canary > 0
     }
 
+    /// Requests that were counted.
+    pub(super) const fn requests(&self) -> u64 {
+        self.units.total()
+    }
+
     /// True while what ends may have begun before the step.
     pub(super) fn is_early(&self) -> bool {
         self.seen < self.settled_after

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    config::{Config, Drills},
+    config::{Calibrate, Config, Drills},
     history::KEPT_REVISIONS,
 };
 
@@ -28,6 +28,8 @@ pub struct Settings {
     pub has_file: bool,
     /// The verification of rollbacks.
     pub verification: VerificationSettings,
+    /// Rehearsals of the judge.
+    pub calibrate: Calibrate,
 }
 
 /// Settings of the verification of rollbacks.
@@ -59,6 +61,7 @@ impl Settings {
                 requests: config.verification.requests,
                 within: config.verification.within.0,
             },
+            calibrate: config.calibrate.clone(),
         }
     }
 }
@@ -75,6 +78,7 @@ impl Default for Settings {
             drills: Drills::default(),
             has_file: true,
             verification: VerificationSettings::default(),
+            calibrate: Calibrate::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Registry of all rosters, and the list of watched ones: live, needed for a rollback, or draining.
 
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::{BTreeSet, HashMap, hash_map::RandomState},
     hash::BuildHasher as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -17,7 +17,7 @@ use crate::{
     model::{
         EndpointSpec, FlagName, Hashed, ReleaseName, ReleaseSpec, RouteName, VariantName, Version,
     },
-    stats::{MirrorCounters, OutcomeTable},
+    stats::{Halves, MirrorCounters, OutcomeTable},
 };
 
 /// Reason for watching a roster.
@@ -62,6 +62,7 @@ pub struct WatchedRelease {
 pub type CellKey = (RouteName, ReleaseName, Version);
 
 type CellMap = HashMap<CellKey, Arc<OutcomeTable>>;
+type HalvesMap = HashMap<CellKey, Arc<Halves>>;
 type MirrorMap = HashMap<CellKey, Arc<MirrorCounters>>;
 
 /// Number of shards of the statistics: a walk over all of them holds one lock at a time, and only briefly.
@@ -74,6 +75,9 @@ pub struct Fleet {
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
     cells: Box<[Mutex<CellMap>]>,
     mirrors: Mutex<MirrorMap>,
+    /// Routes whose requests are counted by halves as well.
+    halved: BTreeSet<RouteName>,
+    halves: Mutex<HalvesMap>,
     flag_cells: FlagCells,
     hasher: RandomState,
     watched: ArcSwap<Vec<WatchedRelease>>,
@@ -89,12 +93,21 @@ impl Fleet {
             rosters: Mutex::default(),
             cells: (0..PARTS).map(|_| Mutex::default()).collect(),
             mirrors: Mutex::default(),
+            halved: BTreeSet::new(),
+            halves: Mutex::default(),
             flag_cells: FlagCells::default(),
             hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
             changes: watch::Sender::new(0),
         }
+    }
+
+    /// The registry with counters of halves on these routes.
+    #[must_use]
+    pub fn with_halves_on(self, routes: &[RouteName]) -> Self {
+        let halved = routes.iter().cloned().collect();
+        Self { halved, ..self }
     }
 
     /// Number of workers.
@@ -182,6 +195,25 @@ impl Fleet {
         self.mirrors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counters of the halves of a release's requests; `None` on a route that is not calibrated.
+    pub fn halves(
+        &self,
+        route: &RouteName,
+        release: &ReleaseName,
+        version: &Version,
+    ) -> Option<Arc<Halves>> {
+        self.halved.contains(route).then(|| {
+            let key = (route.clone(), release.clone(), version.clone());
+            let make = || Arc::new(Halves::new(self.workers));
+            Arc::clone(self.all_halves().entry(key).or_insert_with(make))
+        })
+    }
+
+    // Safe to ignore poisoning: a panic under the lock leaves the map intact.
+    fn all_halves(&self) -> MutexGuard<'_, HalvesMap> {
+        self.halves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counters of the requests that got a variant of a flag; created at zero if there are none.
     pub fn flag_cells(&self, flag: &FlagName, variant: &VariantName) -> Arc<OutcomeTable> {
         let key = (flag.clone(), variant.clone());
@@ -197,6 +229,8 @@ impl Fleet {
     pub fn retain_cells(&self, keep: impl Fn(&CellKey) -> bool) {
         self.mirrors()
             .retain(|key, counters| Arc::strong_count(counters) > 1 || keep(key));
+        self.all_halves()
+            .retain(|key, halves| Arc::strong_count(halves) > 1 || keep(key));
         for part in &self.cells {
             lock(part).retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
         }
@@ -255,6 +289,20 @@ mod tests {
         drop((first, other));
         fleet.roster(&ReleaseName::new("green").unwrap(), &version);
         assert!(!fleet.rosters().contains_key(&(name, version)));
+    }
+
+    #[test]
+    fn only_the_routes_that_are_named_are_counted_by_halves() {
+        let [chat, tools] = ["chat", "tools"].map(|name| RouteName::new(name).unwrap());
+        let fleet = Fleet::new(1).with_halves_on(std::slice::from_ref(&chat));
+        let (blue, version) = (ReleaseName::new("blue").unwrap(), Version::default());
+        assert!(fleet.halves(&tools, &blue, &version).is_none());
+        let halves = fleet.halves(&chat, &blue, &version).unwrap();
+        let again = fleet.halves(&chat, &blue, &version).unwrap();
+        assert!(Arc::ptr_eq(&halves, &again));
+        drop((halves, again));
+        fleet.retain_cells(|_| false);
+        assert!(fleet.all_halves().is_empty());
     }
 
     #[test]

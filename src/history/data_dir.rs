@@ -23,7 +23,10 @@ const LOCK: &str = "lock";
 /// File name of the key for session ids, which the server keeps in the folder of the history.
 pub const SEAL_KEY: &str = "seal.key";
 /// Files that the control plane keeps here, each with its name until it is durable, and where it could not be read.
-const BESIDE: [&str; 12] = [
+const BESIDE: [&str; 15] = [
+    "calibration.json",
+    "calibration.json.damaged",
+    "calibration.json.new",
     "drills.json",
     "drills.json.damaged",
     "drills.json.new",

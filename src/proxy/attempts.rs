@@ -158,7 +158,10 @@ impl RequestContext {
         let (cells, slot) = (decision.cells(), self.worker.slot);
         cells.record(slot, outcome, duration, None);
         if cells.notes(outcome, duration, None) {
-            self.note_bad(decision, outcome, duration);
+            self.note_bad(cells, decision, outcome, duration);
+        }
+        if let Some(halves) = decision.halves() {
+            self.record_half(halves, decision, (outcome, duration));
         }
         cells.record_fallback(slot);
         let route = decision.route.spec().name.as_str();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::fleet::{InFlight, Permit, Pick, PickError};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
-use crate::stats::OutcomeTable;
+use crate::stats::{Halves, OutcomeTable};
 use crate::table::{FlagVariants, Release, RevisionInFlight, Route, RoutingTable};
 
 use super::body_form::Peeked;
@@ -277,6 +277,12 @@ impl Decision {
 
     pub(super) fn cells(&self) -> &Arc<OutcomeTable> {
         self.route.split().entries()[self.entry].cells()
+    }
+
+    /// Counters of the halves of the release's requests, on a route that is calibrated.
+    #[inline]
+    pub(super) fn halves(&self) -> Option<&Halves> {
+        self.route.split().entries()[self.entry].halves()
     }
 }
 

@@ -73,7 +73,7 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
     let workers = config.effective_workers();
     let (cell, fleet) = (
         Arc::new(LiveTable::new(workers)),
-        Arc::new(Fleet::new(workers)),
+        Arc::new(Fleet::new(workers).with_halves_on(&config.calibrate.routes)),
     );
     let entered = runtime.enter();
     let controller = open_controller(&config, &options, &cell, &fleet)?;

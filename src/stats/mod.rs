@@ -6,6 +6,7 @@
 mod bad_units;
 mod decision_counters;
 mod feedback_counters;
+mod halves;
 mod histogram;
 mod interval_ring;
 mod mirror_counters;
@@ -21,6 +22,7 @@ pub use self::{
     bad_units::{BadUnit, NoteRules, NotedUnits},
     decision_counters::DecisionSnapshot,
     feedback_counters::FeedbackSnapshot,
+    halves::{Halves, half_of},
     histogram::{BOUNDS_SECONDS, HistogramSnapshot, bound_from},
     mirror_counters::{AnswerSnapshot, MirrorCounters, MirrorSnapshot, MirrorTurn, MirroredAnswer},
     noted_release::NotedRelease,

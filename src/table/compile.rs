@@ -205,7 +205,8 @@ fn compile_route(
     let entry = |(name, weight): (&ReleaseName, &u32)| {
         let release = parts.releases.get(name)?;
         let cells = parts.fleet.cells(&route.name, name, release.version());
-        Some(SplitEntry::new(Arc::clone(release), *weight, cells))
+        let halves = parts.fleet.halves(&route.name, name, release.version());
+        Some(SplitEntry::new(Arc::clone(release), *weight, cells).with_halves(halves))
     };
     let entries: Option<Vec<_>> = route.split.iter().map(entry).collect();
     let split = entries.and_then(Split::new);

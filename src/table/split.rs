@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use super::{Release, hash};
-use crate::{model::rendezvous, stats::OutcomeTable};
+use crate::{
+    model::rendezvous,
+    stats::{Halves, OutcomeTable},
+};
 
 /// A release in a split, with its weight.
 #[derive(Debug)]
@@ -16,6 +19,7 @@ pub struct SplitEntry {
     weight: u32,
     seed: u64,
     cells: Arc<OutcomeTable>,
+    halves: Option<Arc<Halves>>,
 }
 
 impl SplitEntry {
@@ -26,7 +30,13 @@ impl SplitEntry {
             weight,
             seed,
             cells,
+            halves: None,
         }
+    }
+
+    /// The entry with counters of the halves of its requests, on a route that is calibrated.
+    pub(super) fn with_halves(self, halves: Option<Arc<Halves>>) -> Self {
+        Self { halves, ..self }
     }
 
     /// The release.
@@ -42,6 +52,11 @@ impl SplitEntry {
     /// Outcome counters of the release on this route.
     pub fn cells(&self) -> &Arc<OutcomeTable> {
         &self.cells
+    }
+
+    /// Counters of the halves of its requests, on a route that is calibrated.
+    pub fn halves(&self) -> Option<&Halves> {
+        self.halves.as_deref()
     }
 
     /// Identity of its release: the hash of its name and version.

@@ -10,6 +10,7 @@ mod agent_cards;
 mod agent_errors;
 mod agent_sessions;
 mod balancing;
+mod calibration;
 mod capacity;
 mod cli;
 mod cli_mistakes;
