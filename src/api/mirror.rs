@@ -53,6 +53,32 @@ pub struct MirrorFigures {
     pub original: MirrorAnswers,
     /// Answers to the copies.
     pub copy: MirrorAnswers,
+    /// Comparison of the answers in JSON; absent if none was and none is to be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<MirrorJson>,
+}
+
+/// Comparison of the answers in JSON. A pair of answers is the same, different, or not compared, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorJson {
+    /// Answers that hold the same as the original's.
+    pub same: u64,
+    /// Answers that hold something else.
+    pub different: u64,
+    /// Answers that were not compared, by reason: `encoded`, `long`, `malformed`, `memory`, `status`, `type`.
+    pub not_compared: BTreeMap<String, u64>,
+    /// Places at which answers differed, the latest one first, without values.
+    #[schema(max_items = 16)]
+    pub differences: Vec<MirrorDifference>,
+}
+
+/// A place at which answers differed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorDifference {
+    /// Its JSON pointer; empty for a whole document. Of one that is longer than 256 bytes, only the beginning.
+    pub path: String,
+    /// Answers that differed there since it was listed.
+    pub count: u64,
 }
 
 /// Number of answers by the classes of both statuses.

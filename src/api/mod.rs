@@ -65,7 +65,9 @@ pub use self::{
         RouteKpis,
     },
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
-    mirror::{MirrorAnswers, MirrorClassPair, MirrorFigures, MirrorReport},
+    mirror::{
+        MirrorAnswers, MirrorClassPair, MirrorDifference, MirrorFigures, MirrorJson, MirrorReport,
+    },
     moves::{LastDrill, MovedUnit, RouteMoves, SeenRequests, ShareMove, WayBack},
     options::{LONGEST_WAIT, group_error, message_error},
     plan_choice::PlanChoice,

@@ -11,7 +11,7 @@ use super::{
     text::{Columns, clean, count, percent},
 };
 use crate::{
-    api::{MirrorAnswers, MirrorFigures, MirrorReport},
+    api::{MirrorAnswers, MirrorDifference, MirrorFigures, MirrorJson, MirrorReport},
     model::RouteName,
 };
 
@@ -93,8 +93,38 @@ fn write_figures(text: &mut String, figures: &MirrorFigures) {
         let (original, copy) = (clean(&pair.original), clean(&pair.copy));
         let _ = writeln!(text, "  {} times {original} became {copy}", pair.count);
     }
+    if let Some(json) = &figures.json {
+        write_json(text, json);
+    }
     if figures.answered > 0 {
         text.push_str(&sides(figures));
+    }
+}
+
+fn write_json(text: &mut String, json: &MirrorJson) {
+    let compared = json.same + json.different;
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+    let share = json.same as f64 / compared.max(1) as f64;
+    let _ = writeln!(
+        text,
+        "  {} hold the same JSON, of {} ({}); not compared: {}{}",
+        json.same,
+        count(compared, "answer"),
+        percent(share),
+        json.not_compared.values().sum::<u64>(),
+        reasons(&json.not_compared),
+    );
+    let place = |found: &MirrorDifference| {
+        let path = if found.path.is_empty() {
+            "the whole document"
+        } else {
+            &found.path
+        };
+        format!("{} ({})", clean(path), found.count)
+    };
+    let places: Vec<_> = json.differences.iter().map(place).collect();
+    if !places.is_empty() {
+        let _ = writeln!(text, "  differed at {}", places.join(", "));
     }
 }
 

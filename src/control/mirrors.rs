@@ -2,9 +2,11 @@
 
 use super::Controller;
 use crate::{
-    api::{MirrorAnswers, MirrorClassPair, MirrorFigures, MirrorReport},
-    model::{MirrorFailure, MirrorSkip, RouteName},
-    stats::{AnswerSnapshot, HistogramSnapshot, MirrorSnapshot},
+    api::{
+        MirrorAnswers, MirrorClassPair, MirrorDifference, MirrorFigures, MirrorJson, MirrorReport,
+    },
+    model::{JsonSkip, MirrorFailure, MirrorSkip, RouteName},
+    stats::{AnswerSnapshot, HistogramSnapshot, JsonSnapshot, MirrorSnapshot},
 };
 
 impl Controller {
@@ -21,9 +23,16 @@ impl Controller {
         };
         let all = self.fleet.all_mirrors().into_iter();
         let own = all.filter(|((name, _, _), _)| name == route);
-        let figures = own.map(|((_, release, version), counters)| MirrorFigures {
-            is_live: is_live(release.as_str(), version.as_str()),
-            ..figures(release, version, &counters.snapshot())
+        let compares = spec.is_some_and(|mirror| mirror.spec().compare_json.is_some());
+        let figures = own.map(|((_, release, version), counters)| {
+            let seen = counters.snapshot();
+            let is_live = is_live(release.as_str(), version.as_str());
+            let json = (is_live && compares || seen.json.all() > 0).then(|| json(&seen.json));
+            MirrorFigures {
+                is_live,
+                json,
+                ..figures(release, version, &seen)
+            }
         });
         // The compilation of a dry run makes counters as well.
         let figures = figures.filter(|figures| figures.is_live || figures.chosen > 0);
@@ -67,6 +76,22 @@ fn figures(
         statuses: seen.pairs().map(pair).collect(),
         original: answers(&seen.original),
         copy: answers(&seen.copy),
+        json: None,
+    }
+}
+
+fn json(seen: &JsonSnapshot) -> MirrorJson {
+    let skipped = JsonSkip::ALL.iter().zip(seen.skipped);
+    let paths = seen.paths.iter().cloned();
+    MirrorJson {
+        same: seen.same,
+        different: seen.different,
+        not_compared: skipped
+            .map(|(reason, count)| (reason.as_str().to_owned(), count))
+            .collect(),
+        differences: paths
+            .map(|(path, count)| MirrorDifference { path, count })
+            .collect(),
     }
 }
 

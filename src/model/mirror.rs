@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HumanDuration, Percent, ReleaseName, Size};
+use super::{CompareJsonSpec, HumanDuration, Percent, ReleaseName, Size};
 
 /// Field that marks a copy for the agents, with the name of the release. Clients cannot send it.
 pub const MIRROR_FIELD: &str = "x-switchback-mirror";
@@ -41,6 +41,9 @@ pub struct MirrorSpec {
     #[serde(default = "queue")]
     #[schema(maximum = 4096)]
     pub queue: u32,
+    /// Comparison of answers in JSON. Without it, no body is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare_json: Option<CompareJsonSpec>,
 }
 
 const fn max_body() -> Size {

@@ -26,9 +26,11 @@ mod growth;
 mod health;
 mod hook;
 mod in_flight;
+mod json_path;
 mod mcp;
 mod metric_query;
 mod mirror;
+mod mirror_json;
 mod moves;
 mod name;
 mod opinion;
@@ -80,9 +82,11 @@ pub use self::{
     health::{HealthMethod, HealthSpec, StatusRange},
     hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
+    json_path::JsonPath,
     mcp::{MCP_SESSION_FIELD, McpAgreement},
     metric_query::{MetricQuery, WorseWhen},
     mirror::{MIRROR_FIELD, MirrorFailure, MirrorSkip, MirrorSpec},
+    mirror_json::{CompareJsonSpec, JsonSkip},
     moves::{MovedShare, moved_shares},
     name::{
         FlagName, HookName, MetricName, NameError, PlanName, ReleaseName, RouteName, VariantName,

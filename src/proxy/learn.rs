@@ -13,6 +13,7 @@ use super::body_form::BodyForm;
 use super::event_stream::{data_of, next_event};
 use super::io::{BodyFrame, BodySource};
 use super::mcp_start::{LONGEST_RESPONSE, SessionStart};
+use super::mirror::Chosen;
 use super::pins::now_seconds;
 use super::stage::Committed;
 
@@ -21,10 +22,11 @@ const LONGEST: usize = 16 * 1024;
 /// Times that an unfinished JSON body is parsed: it may be complete before its last frame comes.
 const ATTEMPTS: u32 = 4;
 
-/// A body that is learned from while it is relayed, if it has a form for that.
+/// A body that is learned from while it is relayed, if it has a form for that, and kept for a mirror, if it is compared.
 pub(super) struct LearningSource<'s, S> {
     source: &'s mut S,
     learner: Option<Learner<'s>>,
+    mirrored: Option<&'s Chosen>,
 }
 
 /// Reader of the messages at the start of a body.
@@ -62,6 +64,7 @@ impl<'s, S> LearningSource<'s, S> {
         Self {
             source,
             learner: forms.map(learner),
+            mirrored: kept_for_mirror(committed),
         }
     }
 }
@@ -73,6 +76,9 @@ impl<S: BodySource> BodySource for LearningSource<'_, S> {
         let frame = self.source.next_frame().await?;
         if let Some(learner) = &mut self.learner {
             learner.read(frame.data, frame.last);
+        }
+        if let Some(mirrored) = self.mirrored {
+            mirrored.read_answer(frame.data);
         }
         Ok(frame)
     }
@@ -150,6 +156,12 @@ impl Learner<'_> {
         });
         self.is_done |= is_done;
     }
+}
+
+/// The mirrored request whose response is kept, if it is.
+pub(super) fn kept_for_mirror(committed: Committed<'_>) -> Option<&Chosen> {
+    let mirrored = committed.context.mirrored.as_deref();
+    mirrored.filter(|mirrored| mirrored.keeps_answer())
 }
 
 /// The session that the response begins, if it does.

@@ -14,7 +14,7 @@ use super::body_form::BodyForm;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
 use super::io::{ClientBody, RelayError, RequestMeta, Responder, UpstreamResponse};
-use super::learn::LearningSource;
+use super::learn::{LearningSource, kept_for_mirror};
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
@@ -157,6 +157,9 @@ fn retract_or_abort<R: Responder>(
     if is_there && responder.retract() {
         context.status.set(None);
         context.first_byte.set(None);
+        if let Some(mirrored) = &context.mirrored {
+            mirrored.forget_answer();
+        }
         return end.unanswered().map_or_else(|end| end, RelayEnd::Unsent);
     }
     if meta.is_grpc {
@@ -227,7 +230,8 @@ fn download<R: Responder, A: UpstreamResponse>(
         let exposed = || committed.exposed();
         let stream = context.session_stream.as_deref();
         let forms = learning(committed);
-        let relayed = if forms.is_none() && stream.is_none() {
+        let is_plain = forms.is_none() && stream.is_none() && kept_for_mirror(committed).is_none();
+        let relayed = if is_plain {
             // The one place where a body is relayed without more ado, so that the compiler makes one piece of it.
             Some(relay_body(response, responder, exposed, moved, turns).await)
         } else {

@@ -141,6 +141,9 @@ fn note_head(
         context.session.set(Session { learns, ..session });
     }
     context.status.set(Some(status));
+    if let Some(mirrored) = &context.mirrored {
+        mirrored.begin_answer(parts.fields.clone());
+    }
     if status == 421 {
         let route = selected.route().spec().name.as_str();
         let release = selected.release().name().as_str();

@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use super::histogram::{Histogram, HistogramSnapshot};
-use crate::model::{MirrorFailure, MirrorSkip};
+use super::{
+    histogram::{Histogram, HistogramSnapshot},
+    json_counters::{JsonComparison, JsonCounters, JsonSnapshot},
+};
+use crate::model::{JsonSkip, MirrorFailure, MirrorSkip};
 
 const SKIPS: usize = MirrorSkip::ALL.len();
 const FAILURES: usize = MirrorFailure::ALL.len();
@@ -27,6 +30,13 @@ pub struct MirroredAnswer {
     pub bytes: u64,
 }
 
+impl MirroredAnswer {
+    /// True if the statuses of both are of one class.
+    pub fn is_of_class_of(self, other: Self) -> bool {
+        class_of(self.status) == class_of(other.status)
+    }
+}
+
 /// Counters of one route and release. Only requests that are chosen for mirroring write them, so there is one copy.
 #[derive(Debug, Default)]
 pub struct MirrorCounters {
@@ -36,6 +46,7 @@ pub struct MirrorCounters {
     classes: [[AtomicU64; CLASSES]; CLASSES],
     original: AnswerCounters,
     copy: AnswerCounters,
+    json: JsonCounters,
     pending: AtomicUsize,
 }
 
@@ -65,6 +76,8 @@ pub struct MirrorSnapshot {
     pub original: AnswerSnapshot,
     /// Answers to copies.
     pub copy: AnswerSnapshot,
+    /// Comparisons of answers in JSON.
+    pub json: JsonSnapshot,
     /// Copies that wait or are under way.
     pub pending: usize,
 }
@@ -109,6 +122,13 @@ impl MirrorCounters {
         self.copy.record(copy);
     }
 
+    /// Records how two answers compare as JSON; they are only compared if their statuses are alike. Called by one thread
+    /// only.
+    pub fn record_json(&self, is_alike: bool, compare: impl FnOnce() -> JsonComparison) {
+        let unlike = JsonComparison::Skipped(JsonSkip::Status);
+        self.json.record(if is_alike { compare() } else { unlike });
+    }
+
     /// The values. A copy that ends meanwhile is in either of two counts, or in both.
     pub fn snapshot(&self) -> MirrorSnapshot {
         let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -120,6 +140,7 @@ impl MirrorCounters {
             classes: self.classes.each_ref().map(|row| row.each_ref().map(value)),
             original: self.original.snapshot(),
             copy: self.copy.snapshot(),
+            json: self.json.snapshot(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod feedback_counters;
 mod halves;
 mod histogram;
 mod interval_ring;
+mod json_counters;
 mod mirror_counters;
 mod noted_release;
 mod outcome_counters;
@@ -24,6 +25,7 @@ pub use self::{
     feedback_counters::FeedbackSnapshot,
     halves::{Halves, half_of},
     histogram::{BOUNDS_SECONDS, HistogramSnapshot, bound_from},
+    json_counters::{JsonComparison, JsonSnapshot},
     mirror_counters::{AnswerSnapshot, MirrorCounters, MirrorSnapshot, MirrorTurn, MirroredAnswer},
     noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::{Release, hash};
 use crate::{
-    model::{MirrorSpec, Percent, RouteName, rendezvous},
+    model::{JsonPath, MirrorSpec, Percent, RouteName, rendezvous},
     stats::MirrorCounters,
 };
 
@@ -47,6 +47,12 @@ impl Mirror {
     /// The mirror as it was written.
     pub fn spec(&self) -> &MirrorSpec {
         &self.spec
+    }
+
+    /// Paths at which answers in JSON may differ.
+    pub fn ignored_json(&self) -> &[JsonPath] {
+        let spec = self.spec.compare_json.as_ref();
+        spec.map_or(&[], |spec| &spec.ignore)
     }
 
     /// The route whose requests are copied.

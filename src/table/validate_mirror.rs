@@ -9,6 +9,10 @@ use crate::model::{HumanDuration, MirrorSpec, ReleaseName, RouteSpec, Size, Tabl
 const LARGEST_BODY: Size = Size::mib(1);
 /// Longest part of an answer that is read.
 const LARGEST_ANSWER: Size = Size::mib(16);
+/// Longest answer that is compared as JSON.
+const LARGEST_JSON: Size = Size::kib(256);
+/// Most paths that may differ.
+const MOST_IGNORED: usize = 64;
 /// Bounds of the timeout.
 const TIMEOUT: [HumanDuration; 2] = [
     HumanDuration(Duration::from_millis(10)),
@@ -22,6 +26,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, check: &mut Check<'
     release(mirror, table, check);
     sizes(mirror, check);
     numbers(mirror, check);
+    json(mirror, check);
 }
 
 fn release(mirror: &MirrorSpec, table: &TableSpec, check: &mut Check<'_>) {
@@ -69,6 +74,21 @@ fn numbers(mirror: &MirrorSpec, check: &mut Check<'_>) {
     }
 }
 
+fn json(mirror: &MirrorSpec, check: &mut Check<'_>) {
+    let Some(spec) = &mirror.compare_json else {
+        return;
+    };
+    if spec.max_body > LARGEST_JSON {
+        let message = format!("`{}` is more than {LARGEST_JSON}", spec.max_body);
+        check.problem("mirror.compare_json.max_body", message, "");
+    }
+    if spec.ignore.len() > MOST_IGNORED {
+        let message = format!("{} paths are more than {MOST_IGNORED}", spec.ignore.len());
+        let hint = "`*` stands for any key or index of one level";
+        check.problem("mirror.compare_json.ignore", message, hint);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +126,11 @@ mod tests {
         ] {
             let found = paths(&format!(r#"{good},"{key}":{value}"#));
             assert_eq!(found, [format!("routes.chat.mirror.{key}")], "{value}");
+        }
+        let many = format!("[{}]", vec![r#""/a""#; 65].join(","));
+        for (key, value) in [("max_body", r#""257KiB""#), ("ignore", &many)] {
+            let found = paths(&format!(r#"{good},"compare_json":{{"{key}":{value}}}"#));
+            assert_eq!(found, [format!("routes.chat.mirror.compare_json.{key}")]);
         }
     }
 }

@@ -14,6 +14,12 @@ pub const MIRROR_ANSWERS: Metric = (
     Kind::Counter,
     "Copies that are over: agreed or disagreed with the original's class of status, or the reason of a failure",
 );
+/// Comparisons of answers in JSON.
+pub const MIRROR_JSON: Metric = (
+    "switchback_mirror_json_answers_total",
+    Kind::Counter,
+    "Answers to copies that hold the same JSON as the original's or not, or the reason why they were not compared",
+);
 /// Durations of both sides.
 pub const MIRROR_SECONDS: Metric = (
     "switchback_mirror_duration_seconds",

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     fleet::{CellKey, Fleet},
-    model::{MirrorFailure, MirrorSkip},
+    model::{JsonSkip, MirrorFailure, MirrorSkip},
     stats::MirrorSnapshot,
 };
 
@@ -17,6 +17,7 @@ pub(super) fn write(sink: &mut dyn Sink, fleet: &Fleet) {
     let all: Vec<_> = all.filter(|(_, seen)| seen.chosen() > 0).collect();
     write_requests(sink, &all);
     write_answers(sink, &all);
+    write_json(sink, &all);
     sink.head(names::MIRROR_SECONDS);
     for (key, seen) in &all {
         for (of, side) in [("copy", &seen.copy), ("original", &seen.original)] {
@@ -62,6 +63,21 @@ fn write_answers(sink: &mut dyn Sink, all: &[(CellKey, MirrorSnapshot)]) {
             let [route, release, version] = labels(key);
             let labels = [route, release, version, ("result", result)];
             sink.sample(names::MIRROR_ANSWERS, &labels, count);
+        }
+    }
+}
+
+fn write_json(sink: &mut dyn Sink, all: &[(CellKey, MirrorSnapshot)]) {
+    sink.head(names::MIRROR_JSON);
+    for (key, seen) in all.iter().filter(|(_, seen)| seen.json.all() > 0) {
+        let json = &seen.json;
+        let skipped = JsonSkip::ALL.iter().zip(json.skipped);
+        let skipped = skipped.map(|(reason, count)| (reason.as_str(), count));
+        let compared = [("different", json.different), ("same", json.same)];
+        for (result, count) in compared.into_iter().chain(skipped) {
+            let [route, release, version] = labels(key);
+            let labels = [route, release, version, ("result", result)];
+            sink.sample(names::MIRROR_JSON, &labels, count);
         }
     }
 }

@@ -345,6 +345,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.mirror.max_answer", By("an_answer_to_a_copy_is_read_up_to_the_limit")),
     ("routes.mirror.timeout", By("nothing_that_the_mirror_does_reaches_an_original")),
     ("routes.mirror.concurrency", By("a_full_queue_copies_no_more_and_every_request_is_in_one_count")),
+    ("routes.mirror.compare_json.ignore", By("answers_that_hold_the_same_are_the_same_and_others_differ_at_a_path")),
+    ("routes.mirror.compare_json.max_body", By("answers_that_are_not_compared_are_counted_with_the_reason")),
     ("routes.mirror.queue", By("a_full_queue_copies_no_more_and_every_request_is_in_one_count")),
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),
 ];

@@ -54,6 +54,7 @@ mod kpis;
 mod limits;
 mod mcp_sessions;
 mod mirror;
+mod mirror_json;
 mod ofrep;
 mod opentelemetry;
 mod overrides;

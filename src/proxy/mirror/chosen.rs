@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::json_body::JsonBody;
 use super::outbox::Outbox;
 use super::request_copy::{CopiedHead, RequestCopy};
 use super::room::RoomShare;
 use crate::model::MirrorSkip;
-use crate::proxy::io::BodyFrame;
+use crate::proxy::io::{BodyFrame, HeadFields};
 use crate::stats::MirroredAnswer;
 use crate::table::Mirror;
 
@@ -15,6 +16,8 @@ use crate::table::Mirror;
 pub(in crate::proxy) struct Chosen {
     mirror: Arc<Mirror>,
     kept: RefCell<Result<Kept, MirrorSkip>>,
+    /// The body of its own answer, if answers are compared as JSON.
+    answer: Option<Box<RefCell<JsonBody>>>,
 }
 
 /// The copy so far.
@@ -33,6 +36,7 @@ impl Chosen {
         Self {
             mirror: Arc::clone(mirror),
             kept: RefCell::new(Err(reason)),
+            answer: None,
         }
     }
 
@@ -56,7 +60,10 @@ impl Chosen {
             (true, false) => Err(MirrorSkip::Memory),
             (true, true) => Ok(kept),
         };
+        let compares = mirror.spec().compare_json.as_ref().filter(|_| kept.is_ok());
+        let answer = compares.map(|spec| JsonBody::new(spec.max_body.0, outbox.room().share()));
         Self {
+            answer: answer.map(|answer| Box::new(RefCell::new(answer))),
             mirror: Arc::clone(mirror),
             kept: RefCell::new(kept),
         }
@@ -77,13 +84,42 @@ impl Chosen {
         }
     }
 
+    /// Begins to keep the body of its own answer, if it is one that is compared.
+    pub(in crate::proxy) fn begin_answer(&self, fields: HeadFields<'_>) {
+        if let Some(answer) = &self.answer {
+            answer.borrow_mut().begin(fields);
+        }
+    }
+
+    /// True if the body of its own answer is kept.
+    pub(in crate::proxy) fn keeps_answer(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.borrow().is_kept())
+    }
+
+    /// Keeps a part of the body of its own answer.
+    pub(in crate::proxy) fn read_answer(&self, data: &[u8]) {
+        if let Some(answer) = &self.answer {
+            answer.borrow_mut().read(data);
+        }
+    }
+
+    /// Forgets an answer of which its client has got nothing.
+    pub(in crate::proxy) fn forget_answer(&self) {
+        if let Some(answer) = &self.answer {
+            answer.borrow_mut().forget();
+        }
+    }
+
     /// Hands the copy over if the original has an answer, and counts what becomes of it.
     pub(in crate::proxy) fn finish(self, original: Option<MirroredAnswer>, outbox: &Outbox) {
         let mirror = self.mirror;
         let skipped = match (self.kept.into_inner(), original) {
             (Err(reason), _) => Some(reason),
             (Ok(kept), Some(original)) if kept.is_over => {
-                outbox.send(&mirror, kept.copy, kept.share, original).err()
+                let json = self.answer.map(|answer| answer.into_inner());
+                let kept = (kept.copy, kept.share);
+                outbox.send(&mirror, kept, (original, json)).err()
             }
             (Ok(_), _) => Some(MirrorSkip::Unfinished),
         };

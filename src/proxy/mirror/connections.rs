@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use super::failure::{CopyAnswer, SendError};
 use super::http1_connection::Http1Connection;
 use super::http2_connection::Http2Connection;
+use super::json_body::JsonBody;
 use super::request_copy::RequestCopy;
 use crate::fleet::Endpoint;
 use crate::model::{MirrorFailure, Protocol, ReleaseSpec, Scheme, UpstreamTls};
@@ -139,12 +140,12 @@ impl CopyConnection {
         }
     }
 
-    /// Sends a copy and reads its answer, at most `most` bytes of the body.
+    /// Sends a copy and reads its answer, at most `most` bytes of the body; they are kept in `json` if it takes them.
     pub(super) async fn exchange(
         &mut self,
         target: &Target,
         (copy, release): (&RequestCopy, &str),
-        most: u64,
+        (most, json): (u64, Option<&mut JsonBody>),
     ) -> Result<CopyAnswer, SendError> {
         let (head, body) = (&copy.head, &copy.body);
         match self {
@@ -152,13 +153,13 @@ impl CopyConnection {
                 let bytes = head.http1(&target.authority, release, body.len());
                 let bytes = bytes.ok_or(SendError::BROKEN)?;
                 let way = (head.is_head(), most);
-                connection.exchange(&bytes, body, way).await
+                connection.exchange((&bytes, body), way, json).await
             }
             Self::Http2(connection) => {
                 let place = (target.scheme, target.authority.as_str());
                 let block = head.http2(place, release, body.len());
                 let block = block.ok_or(SendError::BROKEN)?;
-                connection.exchange(&block, body, most).await
+                connection.exchange((&block, body), most, json).await
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::failure::{CopyAnswer, SendError};
+use super::json_body::JsonBody;
 use crate::http1::{BodyDecoder, FieldSlots, HeadScan, ResponseHead};
 use crate::message::{Limits, RequestContextForResponse, ResponseFraming};
 use crate::net::Stream;
@@ -38,13 +39,13 @@ impl Http1Connection {
     /// Sends a request and reads its answer, at most `most` bytes of the body.
     pub(super) async fn exchange(
         &mut self,
-        head: &[u8],
-        body: &[u8],
+        (head, body): (&[u8], &[u8]),
         (is_head, most): (bool, u64),
+        mut json: Option<&mut JsonBody>,
     ) -> Result<CopyAnswer, SendError> {
         self.write(head, body).await?;
-        let start = self.head(is_head).await?;
-        let (bytes, is_whole) = self.body(start.framing, most).await?;
+        let start = self.head(is_head, json.as_deref_mut()).await?;
+        let (bytes, is_whole) = self.body((start.framing, most), json).await?;
         Ok(CopyAnswer {
             status: start.status,
             bytes,
@@ -59,7 +60,11 @@ impl Http1Connection {
     }
 
     /// The head of the final answer.
-    async fn head(&mut self, is_head: bool) -> Result<Start, SendError> {
+    async fn head(
+        &mut self,
+        is_head: bool,
+        mut json: Option<&mut JsonBody>,
+    ) -> Result<Start, SendError> {
         let limits = Limits::default();
         let asked = RequestContextForResponse {
             head: is_head,
@@ -81,9 +86,13 @@ impl Http1Connection {
             };
             is_first = false;
             let mut slots = FieldSlots::new();
-            let facts = ResponseHead::parse(&self.received[range.clone()], &limits, &mut slots)
-                .and_then(|head| head.validate(asked, &limits))
-                .map_err(|_| SendError::BROKEN)?;
+            let head = ResponseHead::parse(&self.received[range.clone()], &limits, &mut slots);
+            let head = head.map_err(|_| SendError::BROKEN)?;
+            let facts = head.validate(asked, &limits);
+            let facts = facts.map_err(|_| SendError::BROKEN)?;
+            if let Some(json) = json.as_deref_mut() {
+                json.begin(head.fields());
+            }
             let start = Start {
                 status: facts.status,
                 framing: facts.framing,
@@ -99,8 +108,8 @@ impl Http1Connection {
     /// Reads the body: its length, and true if that is all of it.
     async fn body(
         &mut self,
-        framing: ResponseFraming,
-        most: u64,
+        (framing, most): (ResponseFraming, u64),
+        mut json: Option<&mut JsonBody>,
     ) -> Result<(u64, bool), SendError> {
         let mut decoder = BodyDecoder::response(framing, &Limits::default());
         let mut bytes = 0;
@@ -108,6 +117,9 @@ impl Http1Connection {
             let decoded = decoder.decode(&self.received);
             let decoded = decoded.map_err(|_| SendError::BROKEN)?;
             bytes += decoded.data.len() as u64;
+            if let Some(json) = json.as_deref_mut() {
+                json.read(&self.received[decoded.data.clone()]);
+            }
             self.received.drain(..decoded.consumed);
             if decoded.end {
                 return Ok((bytes, true));

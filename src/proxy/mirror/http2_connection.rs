@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::failure::{CopyAnswer, SendError};
+use super::json_body::JsonBody;
 use crate::http2::{BodyEvent, BudgetLimits, Code, Connection, Head, Key, Role, Settings};
 use crate::message::KnownField;
 use crate::net::Stream;
@@ -43,12 +44,14 @@ pub(super) struct Http2Connection {
 
 /// An answer as far as it has come.
 #[derive(Default)]
-struct Received {
+struct Received<'j> {
     status: Option<u16>,
     /// Status of a call of gRPC, as the one of HTTP that it means.
     call: Option<u16>,
     bytes: u64,
     is_whole: bool,
+    /// Keeps the body.
+    json: Option<&'j mut JsonBody>,
 }
 
 impl Http2Connection {
@@ -68,13 +71,17 @@ impl Http2Connection {
     /// Sends a request and reads its answer, at most `most` bytes of the body.
     pub(super) async fn exchange(
         &mut self,
-        block: &[u8],
-        body: &[u8],
+        (block, body): (&[u8], &[u8]),
         most: u64,
+        json: Option<&mut JsonBody>,
     ) -> Result<CopyAnswer, SendError> {
         let opened = self.engine.open(block, body.is_empty());
         let key = opened.map_err(|_| SendError::Ended)?;
-        let (mut unsent, mut received) = (body, Received::default());
+        let mut unsent = body;
+        let mut received = Received {
+            json,
+            ..Received::default()
+        };
         let exchanged = poll_fn(|cx| {
             self.poll(
                 cx,
@@ -100,7 +107,7 @@ impl Http2Connection {
         cx: &mut Context<'_>,
         key: Key,
         (unsent, has_body): (&mut &[u8], bool),
-        (received, most): (&mut Received, u64),
+        (received, most): (&mut Received<'_>, u64),
     ) -> Poll<Result<(), SendError>> {
         loop {
             if has_body && !unsent.is_empty() {
@@ -122,12 +129,15 @@ impl Http2Connection {
         &mut self,
         cx: &Context<'_>,
         key: Key,
-        (received, most): (&mut Received, u64),
+        (received, most): (&mut Received<'_>, u64),
     ) -> Poll<Result<(), SendError>> {
         while received.status.is_none() {
             let head = ready!(self.engine.poll_head(key, cx));
             let head = head.map_err(|_| received.broken())?;
             received.note(&head);
+            if let Some(json) = &mut received.json {
+                json.begin(head.fields());
+            }
             received.status = Some(head.status()).filter(|status| *status >= 200);
         }
         loop {
@@ -135,6 +145,9 @@ impl Http2Connection {
             let taken = ready!(self.engine.poll_take(key, cx, &mut piece));
             self.engine.release_capacity(key, piece.len());
             received.bytes += piece.len() as u64;
+            if let Some(json) = &mut received.json {
+                json.read(&piece);
+            }
             match taken.map_err(|_| received.broken())? {
                 BodyEvent::End(trailers) => {
                     if let Some(trailers) = &trailers {
@@ -183,7 +196,7 @@ impl Http2Connection {
     }
 }
 
-impl Received {
+impl Received<'_> {
     fn note(&mut self, head: &Head) {
         let mut fields = head.fields();
         let status = fields.find(|field| field.known == KnownField::GrpcStatus);

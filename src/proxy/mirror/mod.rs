@@ -6,6 +6,7 @@
 //!
 //! - `request_copy`: a copy. `chosen`: a request that is being mirrored, while it is served.
 //! - `room`: memory for copies. `outbox`: the way from the workers to the thread, of `parcel`s.
+//! - `json_body`: a body that is to be compared. `json_comparison`: the comparison, of `json_document`s.
 //! - `sender`: the thread. `connections`, `http1_connection`, `http2_connection`: how it sends.
 
 mod chosen;
@@ -13,6 +14,9 @@ mod connections;
 mod failure;
 mod http1_connection;
 mod http2_connection;
+mod json_body;
+mod json_comparison;
+mod json_document;
 mod outbox;
 mod parcel;
 mod request_copy;

@@ -5,6 +5,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
+use super::json_body::JsonBody;
 use super::parcel::Parcel;
 use super::request_copy::RequestCopy;
 use super::room::{Room, RoomShare};
@@ -47,9 +48,8 @@ impl Outbox {
     pub(super) fn send(
         &self,
         mirror: &Arc<Mirror>,
-        copy: RequestCopy,
-        share: RoomShare,
-        original: MirroredAnswer,
+        (copy, share): (RequestCopy, RoomShare),
+        (original, json): (MirroredAnswer, Option<JsonBody>),
     ) -> Result<(), MirrorSkip> {
         let counters = mirror.counters();
         let turn = counters.take_turn(mirror.most_pending());
@@ -65,6 +65,7 @@ impl Outbox {
             mirror: Arc::clone(mirror),
             copy,
             original,
+            json,
             turn,
             share,
         });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::json_body::JsonBody;
 use super::request_copy::RequestCopy;
 use super::room::RoomShare;
 use crate::stats::{MirrorTurn, MirroredAnswer};
@@ -12,6 +13,8 @@ pub(super) struct Parcel {
     pub(super) mirror: Arc<Mirror>,
     pub(super) copy: RequestCopy,
     pub(super) original: MirroredAnswer,
+    /// The body of that answer, if answers are compared as JSON.
+    pub(super) json: Option<JsonBody>,
     /// Its place among those that wait or are under way.
     pub(super) turn: MirrorTurn,
     /// Its memory.

@@ -28,6 +28,11 @@ impl Room {
 }
 
 impl RoomShare {
+    /// An empty share of the same room.
+    pub(super) fn beside(&self) -> Self {
+        self.room.share()
+    }
+
     /// Grows the share to this size if there is room; it never shrinks.
     pub(super) fn grow_to(&mut self, size: usize) -> bool {
         let more = size.saturating_sub(self.taken);

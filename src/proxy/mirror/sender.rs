@@ -11,6 +11,8 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::connections::{Connections, Target};
 use super::failure::{CopyAnswer, SendError};
+use super::json_body::JsonBody;
+use super::json_comparison::compare;
 use super::parcel::Parcel;
 use crate::fleet::{Endpoint, Health, Roster};
 use crate::model::MirrorFailure;
@@ -68,9 +70,17 @@ async fn send_all(
 impl Sender {
     async fn send(self: Rc<Self>, parcel: Parcel) {
         let counters = parcel.mirror.counters();
-        match self.answer(&parcel).await {
+        let mut json = parcel.json.as_ref().map(JsonBody::beside);
+        match self.answer(&parcel, json.as_mut()).await {
             Err(reason) => counters.record_failed(reason),
-            Ok(answer) => counters.record_answers(parcel.original, answer),
+            Ok(answer) => {
+                counters.record_answers(parcel.original, answer);
+                if let (Some(original), Some(copy)) = (&parcel.json, &json) {
+                    let is_alike = parcel.original.is_of_class_of(answer);
+                    let ignored = parcel.mirror.ignored_json();
+                    counters.record_json(is_alike, || compare((original, copy), ignored));
+                }
+            }
         }
         // What is counted is counted before it is over.
         drop(parcel.turn);
@@ -78,7 +88,11 @@ impl Sender {
     }
 
     /// Waits for its turn, sends it, and reads the answer; each has as much time as the mirror gives.
-    async fn answer(&self, parcel: &Parcel) -> Result<MirroredAnswer, MirrorFailure> {
+    async fn answer(
+        &self,
+        parcel: &Parcel,
+        json: Option<&mut JsonBody>,
+    ) -> Result<MirroredAnswer, MirrorFailure> {
         let mirror = &parcel.mirror;
         let limit = mirror.spec().timeout.0;
         let turn = tokio::time::timeout(limit, mirror.turns().acquire()).await;
@@ -87,7 +101,7 @@ impl Sender {
             return Err(MirrorFailure::Withdrawn);
         }
         let begun = Instant::now();
-        let sent = tokio::time::timeout(limit, self.exchange(parcel)).await;
+        let sent = tokio::time::timeout(limit, self.exchange(parcel, json)).await;
         let answer = sent.map_err(|_| MirrorFailure::Timeout)?;
         let answer = answer.map_err(SendError::failure)?;
         Ok(MirroredAnswer {
@@ -105,7 +119,11 @@ impl Sender {
         now.is_some_and(|now| now.stands_for(mirror))
     }
 
-    async fn exchange(&self, parcel: &Parcel) -> Result<CopyAnswer, SendError> {
+    async fn exchange(
+        &self,
+        parcel: &Parcel,
+        mut json: Option<&mut JsonBody>,
+    ) -> Result<CopyAnswer, SendError> {
         let (mirror, copy) = (&parcel.mirror, &parcel.copy);
         let release = mirror.release();
         let endpoint = self.endpoint(release.roster());
@@ -114,7 +132,8 @@ impl Sender {
         let most = mirror.spec().max_answer.0 as u64;
         let marked = (copy, release.name().as_str());
         if let Some(mut connection) = self.connections.take(&target) {
-            match connection.exchange(&target, marked, most).await {
+            let limits = (most, json.as_deref_mut());
+            match connection.exchange(&target, marked, limits).await {
                 // It was closed as the copy was sent, which proves nothing about the release.
                 Err(SendError::Ended) if copy.head.is_safe() => {}
                 Err(error) => return Err(error),
@@ -127,7 +146,7 @@ impl Sender {
             }
         }
         let mut connection = self.connections.dial(&target).await?;
-        let answer = connection.exchange(&target, marked, most).await?;
+        let answer = connection.exchange(&target, marked, (most, json)).await?;
         if answer.is_reusable {
             self.connections.give_back(target, connection);
         }
