@@ -13,7 +13,7 @@ use crate::{
     api::{FeedbackRequest, LONGEST_LABEL},
     config::Feedback,
     control::{Answer, Controller},
-    model::{Opinion, OpinionSign, Revision, Version},
+    model::{Opinion, OpinionSign, Revision, VariantMark, Version},
     seal::{Content, KeyRing, Stamp},
     telemetry::names,
 };
@@ -99,6 +99,7 @@ fn answer_of(stamp: &Stamp<'_>) -> Option<Answer> {
         revision: Revision(stamp.revision),
         number: stamp.number,
         session: stamp.session,
+        variants: VariantMark::read(stamp.variants)?,
     })
 }
 

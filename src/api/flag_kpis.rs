@@ -36,7 +36,7 @@ pub struct VariantKpis {
     pub variant: VariantName,
     /// True if it is the default of the live flag.
     pub is_default: bool,
-    /// Its figures, without requests in flight and feedback.
+    /// Its figures, without requests in flight; feedback is that of users of routes that stamp their answers.
     pub kpis: Kpis,
     /// Its points, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -58,6 +58,15 @@ fn shown(report: &FlagKpiReport) -> String {
         rows.row(cells);
     }
     text.push_str(&rows.shown());
+    for variant in &report.variants {
+        if let Some(feedback) = &variant.kpis.feedback {
+            let _ = writeln!(
+                text,
+                "users said of {}: {} positive, {} neutral, {} negative",
+                variant.variant, feedback.positive, feedback.neutral, feedback.negative
+            );
+        }
+    }
     for comparison in report
         .variants
         .iter()

@@ -1,4 +1,5 @@
-//! Feedback: what users say of answers, counted once at the release that gave them.
+//! Feedback: what users say of answers, counted once at the release that gave them, and at the variants of flags that
+//! they were given with.
 
 use super::{Controller, feedback_desk::Answer};
 use crate::{
@@ -22,6 +23,9 @@ impl Controller {
             if let Some(halves) = halves {
                 let half = halves.of(answer.session);
                 half.record_feedback(opinion, answer.revision, answer.session);
+            }
+            for cells in self.fleet.marked_flag_cells(&answer.variants) {
+                cells.record_feedback(opinion, answer.revision, answer.session);
             }
         }
         is_first

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::model::{ReleaseName, Revision, RouteName, Version};
+use crate::model::{ReleaseName, Revision, RouteName, VariantMark, Version};
 
 /// Number of answers in each of the two generations that are remembered.
 const REMEMBERED: usize = 50_000;
@@ -26,6 +26,8 @@ pub struct Answer {
     pub number: u64,
     /// Its session, as a hash; a random number without one.
     pub session: u64,
+    /// Variants of flags that it was given with.
+    pub variants: Vec<VariantMark>,
 }
 
 /// The answers that were spoken of lately: at least the last [`REMEMBERED`], at most twice as many.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    model::{FlagName, VariantName},
+    model::{FlagName, VariantMark, VariantName},
     stats::OutcomeTable,
 };
 
@@ -39,6 +39,18 @@ impl FlagCells {
             .collect()
     }
 
+    /// Counters of the variants with these marks.
+    pub(super) fn marked(&self, marks: &[VariantMark]) -> Vec<Arc<OutcomeTable>> {
+        if marks.is_empty() {
+            return Vec::new();
+        }
+        let cells = self.lock();
+        let marked = cells
+            .iter()
+            .filter(|((flag, variant), _)| marks.contains(&VariantMark::of(flag, variant)));
+        marked.map(|(_, cells)| Arc::clone(cells)).collect()
+    }
+
     // Safe to ignore poisoning: a panic under the lock leaves the map intact.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FlagCellKey, Arc<OutcomeTable>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,5 +80,12 @@ mod tests {
         assert!(cells.lock().len() <= MANY);
         let used = cells.used();
         assert!(used.len() == 1 && Arc::ptr_eq(&used[0].1, &held));
+        let mark = |number: usize| {
+            let (flag, variant) = key(number);
+            VariantMark::of(&flag, &variant)
+        };
+        let marked = cells.marked(&[mark(0), mark(100_000)]);
+        assert!(marked.len() == 1 && Arc::ptr_eq(&marked[0], &held));
+        assert!(cells.marked(&[]).is_empty());
     }
 }

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     model::{
-        EndpointSpec, FlagName, Hashed, ReleaseName, ReleaseSpec, RouteName, VariantName, Version,
+        EndpointSpec, FlagName, Hashed, ReleaseName, ReleaseSpec, RouteName, VariantMark,
+        VariantName, Version,
     },
     stats::{Halves, MirrorCounters, OutcomeTable},
 };
@@ -223,6 +224,11 @@ impl Fleet {
     /// All counters of variants with a recorded outcome, by flag and variant.
     pub fn used_flag_cells(&self) -> Vec<(FlagCellKey, Arc<OutcomeTable>)> {
         self.flag_cells.used()
+    }
+
+    /// Counters of the variants with these marks, as far as there are any.
+    pub fn marked_flag_cells(&self, marks: &[VariantMark]) -> Vec<Arc<OutcomeTable>> {
+        self.flag_cells.marked(marks)
     }
 
     /// Removes counters that no table holds and that `keep` rejects, such as those of retired releases.

@@ -51,6 +51,7 @@ mod size;
 mod sorted_map;
 mod table;
 mod text_serde;
+mod variant_mark;
 mod way_back;
 mod weights;
 mod work;
@@ -112,6 +113,7 @@ pub use self::{
     size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
+    variant_mark::{VariantMark, VariantMarks},
     way_back::{LONGEST_REASON, RollbackSpec},
     weights::{MAX_WEIGHT, Weights},
     work::{CutCause, LeaveCause, WorkClass},

@@ -1,6 +1,6 @@
 //! The stamp of an answer: says later, to those who hold the keys, which release gave it.
 
-use crate::model::{DecisionReason, STAMP_FIELD};
+use crate::model::{DecisionReason, STAMP_FIELD, VariantMarks};
 use crate::seal::Stamp;
 
 use super::io::FieldSink;
@@ -23,6 +23,10 @@ pub(super) fn write_stamp(committed: Committed<'_>, out: &mut dyn FieldSink) {
     let route = selected.route();
     let session = context.session.get().key();
     let session = session.filter(|_| route.has_sessions());
+    let variants: VariantMarks = route
+        .flags()
+        .map(|flags| flags.marks(selected.decision.flags).collect())
+        .unwrap_or_default();
     let stamp = Stamp {
         issued: now_seconds(),
         number: worker.random(),
@@ -31,6 +35,7 @@ pub(super) fn write_stamp(committed: Committed<'_>, out: &mut dyn FieldSink) {
         route: route.spec().name.as_str(),
         release: release.name().as_str(),
         version: release.version().as_str(),
+        variants: variants.as_bytes(),
     };
     if let Some(sealed) = stamp.seal(ring) {
         out.add(STAMP_FIELD, &sealed);

@@ -9,7 +9,7 @@ static LABEL: LazyLock<Label> = LazyLock::new(Label::stamp);
 /// The origin of one answer.
 ///
 /// Numbers are big endian: the time of issue (4 bytes), the number of the answer (8), its session (8), the revision
-/// (8); then route, release and version, each with its length before it (1 byte).
+/// (8); then route, release and version, each with its length before it (1 byte); then marks of variants, to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp<'s> {
     /// Time of issue, in seconds since 1970.
@@ -26,6 +26,8 @@ pub struct Stamp<'s> {
     pub release: &'s str,
     /// Version of the release.
     pub version: &'s str,
+    /// Marks of the variants that it was given with, of flags with key figures.
+    pub variants: &'s [u8],
 }
 
 impl<'s> Stamp<'s> {
@@ -38,7 +40,7 @@ impl<'s> Stamp<'s> {
         Self::read(content).ok_or(OpenError::Malformed)
     }
 
-    /// Seals it; `None` if a name is longer than 255 bytes.
+    /// Seals it; `None` if a name is longer than 255 bytes, or all of it longer than may be.
     pub fn seal(&self, ring: &KeyRing) -> Option<Sealed> {
         let mut content = [0; LONGEST_CONTENT];
         let length = self.write(&mut content)?;
@@ -67,6 +69,7 @@ impl<'s> Stamp<'s> {
             put(&[u8::try_from(name.len()).ok()?])?;
             put(name.as_bytes())?;
         }
+        put(self.variants)?;
         Some(length)
     }
 
@@ -77,8 +80,8 @@ impl<'s> Stamp<'s> {
         let (revision, rest) = rest.split_first_chunk()?;
         let (route, rest) = name(rest)?;
         let (release, rest) = name(rest)?;
-        let (version, rest) = name(rest)?;
-        rest.is_empty().then_some(Self {
+        let (version, variants) = name(rest)?;
+        Some(Self {
             issued: u32::from_be_bytes(*issued),
             number: u64::from_be_bytes(*number),
             session: u64::from_be_bytes(*session),
@@ -86,6 +89,7 @@ impl<'s> Stamp<'s> {
             route,
             release,
             version,
+            variants,
         })
     }
 }
@@ -114,9 +118,10 @@ mod tests {
             session: u64,
             revision: u64,
             names in [".{0,63}", ".{0,63}", ".{0,63}"],
+            variants in prop::collection::vec(any::<u8>(), 0..64),
         ) {
             let [route, release, version] = &names;
-            let stamp = Stamp { issued, number, session, revision, route, release, version };
+            let stamp = Stamp { issued, number, session, revision, route, release, version, variants: &variants };
             let sealed = stamp.seal(&ring("k")).unwrap();
             let mut buffer = Content::default();
             prop_assert_eq!(Stamp::open(&ring("k"), &sealed, &mut buffer), Ok(stamp));
@@ -144,6 +149,7 @@ mod tests {
             route: "chat",
             release: "green",
             version: "2",
+            variants: b"1234",
         };
         let ring = ring("k");
         let mut content = [0; LONGEST_CONTENT];

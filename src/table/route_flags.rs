@@ -15,7 +15,7 @@ use super::{
 use crate::{
     fleet::Fleet,
     message::FLAG_FIELD,
-    model::{RELEASE_ATTRIBUTE, RouteSpec},
+    model::{RELEASE_ATTRIBUTE, RouteSpec, VariantMark},
     stats::OutcomeTable,
 };
 
@@ -44,7 +44,7 @@ struct RouteFlag {
     // By entry of the route's split.
     plans: Box<[FlagPlan]>,
     // By variant; none if the flag asks for no key figures.
-    cells: Box<[Arc<OutcomeTable>]>,
+    cells: Box<[(VariantMark, Arc<OutcomeTable>)]>,
 }
 
 /// A variant as endpoints get it.
@@ -142,6 +142,18 @@ impl RouteFlags {
 
     /// Counters of these variants, of the flags that ask for key figures.
     pub fn cells(&self, variants: FlagVariants) -> impl Iterator<Item = &Arc<OutcomeTable>> {
+        self.counted(variants).map(|(_, cells)| cells)
+    }
+
+    /// Marks of these variants for stamps, of the flags that ask for key figures.
+    pub fn marks(&self, variants: FlagVariants) -> impl Iterator<Item = VariantMark> {
+        self.counted(variants).map(|(mark, _)| *mark)
+    }
+
+    fn counted(
+        &self,
+        variants: FlagVariants,
+    ) -> impl Iterator<Item = &(VariantMark, Arc<OutcomeTable>)> {
         let flags = self.flags.iter().zip(variants.0);
         flags.filter_map(|(flag, variant)| flag.cells.get(usize::from(variant)))
     }
@@ -180,10 +192,14 @@ fn texts(flag: &Flag, in_baggage: bool) -> Box<[VariantText]> {
     flag.variants().iter().map(text).collect()
 }
 
-fn cells(flag: &Flag, fleet: &Fleet) -> Box<[Arc<OutcomeTable>]> {
+fn cells(flag: &Flag, fleet: &Fleet) -> Box<[(VariantMark, Arc<OutcomeTable>)]> {
     let variants = flag.variants().iter().filter(|_| flag.spec().kpis);
-    variants
-        .map(|variant| fleet.flag_cells(flag.name(), variant.name()))
+    let names = variants.map(|variant| (flag.name(), variant.name()));
+    names
+        .map(|(flag, variant)| {
+            let mark = VariantMark::of(flag, variant);
+            (mark, fleet.flag_cells(flag, variant))
+        })
         .collect()
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     fleet::{FlagCellKey, Fleet},
-    model::OutcomeClass,
+    model::{OpinionSign, OutcomeClass},
     stats::CellSnapshot,
 };
 
@@ -15,6 +15,7 @@ pub(super) fn write(sink: &mut dyn Sink, fleet: &Fleet) {
     let cells = fleet.used_flag_cells().into_iter();
     let all: Vec<_> = cells.map(|(key, cells)| (key, cells.snapshot())).collect();
     write_requests(sink, &all);
+    write_feedback(sink, &all);
     sink.head(names::FLAG_REQUEST_SECONDS);
     for (key, snapshot) in &all {
         let buckets = Buckets::of(&snapshot.duration);
@@ -32,6 +33,19 @@ fn write_requests(sink: &mut dyn Sink, all: &[(FlagCellKey, CellSnapshot)]) {
                 let labels = [flag, variant, ("outcome", class.as_str())];
                 sink.sample(names::FLAG_REQUESTS, &labels, count);
             }
+        }
+    }
+}
+
+fn write_feedback(sink: &mut dyn Sink, all: &[(FlagCellKey, CellSnapshot)]) {
+    sink.head(names::FLAG_FEEDBACK);
+    let said = all.iter().filter(|(_, cells)| cells.feedback.count() > 0);
+    for (key, snapshot) in said {
+        for sign in OpinionSign::ALL {
+            let [flag, variant] = labels(key);
+            let labels = [flag, variant, ("opinion", sign.as_str())];
+            let count = snapshot.feedback.of_sign(sign);
+            sink.sample(names::FLAG_FEEDBACK, &labels, count);
         }
     }
 }

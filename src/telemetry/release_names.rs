@@ -44,6 +44,12 @@ pub const FEEDBACK: Metric = (
     Kind::Counter,
     "Opinions of users of the answers of a release, each answer once: negative, neutral or positive",
 );
+/// Opinions of users by variant of a flag.
+pub const FLAG_FEEDBACK: Metric = (
+    "switchback_flag_feedback_total",
+    Kind::Counter,
+    "Opinions of users of answers that were given with a variant of a flag: negative, neutral or positive",
+);
 /// Sum of the scores of opinions.
 pub const FEEDBACK_SCORE: Metric = (
     "switchback_feedback_score",

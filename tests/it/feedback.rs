@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Origin, Response, Served, reply};
+use crate::support::{Client, Origin, Response, Served, cli, reply, wait_until};
 
 /// A switchback whose answers carry stamps, with a listener for feedback.
 struct Bench {
@@ -284,4 +284,86 @@ fn a_release_that_users_dislike_is_taken_back_by_itself() {
     }
     let (_, route) = bench.served.admin("GET", "/v1/routes/chat", &Value::Null);
     assert_eq!(route["split"], json!({ "blue": 100, "green": 0 }));
+}
+
+#[test]
+fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
+    let blue = Origin::replying("blue");
+    let flag = |name: &str, kpis: bool| {
+        format!(
+            "[flags.{name}]\ntype = \"boolean\"\nvariants = {{ on = true, off = false }}\ndefault = \"off\"\n\
+             kpis = {kpis}\nrules = [{{ split = {{ on = 50, off = 50 }} }}]\n"
+        )
+    };
+    let served = Served::start(&format!(
+        "[feedback]\naddress = \"127.0.0.1:0\"\n{}{}[releases.blue]\nendpoints = [{:?}]\n\
+         [[routes]]\nname = \"chat\"\nexpose_release = \"sealed\"\nsplit = {{ blue = 1 }}\n\
+         affinity = [{{ header = \"x-user\" }}]\nflags = [\"plain\", \"planner\"]\n",
+        flag("plain", false),
+        flag("planner", true),
+        blue.url()
+    ));
+    let answers: Vec<_> = (0..24)
+        .map(|user| {
+            let mut client = served.client();
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nX-User: u{user}\r\n\r\n"
+            ));
+            let stamp = client.response().values("x-switchback-stamp")[0].to_owned();
+            (stamp, blue.last().value("x-flag-planner") == Some("true"))
+        })
+        .collect();
+    let on = answers.iter().filter(|(_, is_on)| *is_on).count();
+    assert!((1..23).contains(&on), "{on} of 24");
+    // Everybody has another variant by now than when it was served.
+    served.done("POST", "/v1/flags/planner/off", &Value::Null);
+    let give = |served: &Served, (stamp, is_on): &(String, bool)| {
+        let said = json!({ "stamp": stamp, "thumb": if *is_on { "down" } else { "up" } });
+        served.done("POST", "/v1/feedback", &said)["counted"] == true
+    };
+    let (last, before) = answers.split_last().unwrap();
+    for answer in before {
+        assert!(give(&served, answer));
+        assert!(!give(&served, answer), "once");
+    }
+    let on = on - usize::from(last.1);
+    let counted = served.counters("switchback_flag_feedback_total");
+    let expected = [
+        "planner off negative 0".to_owned(),
+        "planner off neutral 0".to_owned(),
+        format!("planner off positive {}", 23 - on),
+        format!("planner on negative {on}"),
+        "planner on neutral 0".to_owned(),
+        "planner on positive 0".to_owned(),
+    ];
+    let mut sorted = counted.clone();
+    sorted.sort();
+    assert_eq!(sorted, expected, "of the flag with key figures alone");
+    let kpis = || served.done("GET", "/v1/flags/planner/kpis?window=5m", &Value::Null);
+    let negative = |report: &Value| report["variants"][1]["kpis"]["feedback"]["negative"].clone();
+    wait_until("a reading", || negative(&kpis()) == json!(on));
+    let admin = format!("http://{}", served.running.admin());
+    let shown = cli::program(
+        &["flag", "kpis", "planner"],
+        &[("SWITCHBACK_ADMIN", &admin)],
+    );
+    let line = format!("users said of on: 0 positive, 0 neutral, {on} negative\n");
+    assert!(
+        cli::stdout(&shown).contains(&line),
+        "{}",
+        cli::stdout(&shown)
+    );
+    // The stamp outlives the process.
+    let served = served.restart();
+    assert!(give(&served, last));
+    let (variant, opinion) = if last.1 {
+        ("on", "negative")
+    } else {
+        ("off", "positive")
+    };
+    let counted = served.counters("switchback_flag_feedback_total");
+    assert!(
+        counted.contains(&format!("planner {variant} {opinion} 1")),
+        "{counted:?}"
+    );
 }
