@@ -89,12 +89,14 @@ ${more}
 `);
   }
 
-  // An agent: a short answer, or one that goes on until the test ends.
+  // An agent: a short answer, also in JSON, or one that goes on until the test ends.
   async serve(name) {
+    const types = { '/stream': 'text/event-stream', '/json': 'application/json' };
     const server = http.createServer((request, response) => {
       const isBad = Math.random() < this.faults[name];
-      response.writeHead(isBad ? 500 : 200, { 'content-type': request.url === '/stream' ? 'text/event-stream' : 'text/plain' });
+      response.writeHead(isBad ? 500 : 200, { 'content-type': types[request.url] ?? 'text/plain' });
       if (request.url === '/stream') response.write(`data: ${name}\n\n`);
+      else if (request.url === '/json') response.end(JSON.stringify({ id: Math.random(), reply: name, status: 'done' }));
       else setTimeout(() => response.end(name), name === 'green' ? 12 : 6);
     });
     this.agents.push(server);

@@ -69,6 +69,7 @@ const FILES: &[File] = files![
     "views/frame.js"
     "views/listing.js"
     "views/login.js"
+    "views/mirror_panel.js"
     "views/receipt.js"
     "views/release_table.js"
     "views/revision_detail.js"

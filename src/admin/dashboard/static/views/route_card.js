@@ -3,6 +3,7 @@
 import { html } from '../html.js';
 import { ago, words } from '../format.js';
 import { liveShares } from '../figures.js';
+import { MirrorPanel } from './mirror_panel.js';
 import { ReleaseTable } from './release_table.js';
 import { RolloutPanel } from './rollout_panel.js';
 import { RouteActions } from './route_actions.js';
@@ -33,6 +34,7 @@ export function RouteCard({ route, status, session }) {
     <${SplitBar} route=${route} live=${liveShares(route.name)} />
     ${rollout && html`<${RolloutPanel} rollout=${rollout} route=${route.name} session=${session} />`}
     <${ReleaseTable} route=${route} status=${status} />
+    <${MirrorPanel} route=${route} />
     <${Drill} drill=${route.drill} />
   </section>`;
 }
