@@ -13,6 +13,7 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::{error::ApiError, json::Json};
+use crate::model::closest;
 
 /// Timeout for a body. The work after it has its own bounds, and its response is never discarded.
 const TIME: Duration = Duration::from_secs(20);
@@ -157,7 +158,19 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     } else {
         format!("`{path}`: ")
     };
-    ApiError::invalid(format!("{place}{error}"))
+    let message = error.to_string();
+    let hint = closest_key(&message);
+    let refusal = ApiError::invalid(format!("{place}{message}"));
+    match hint {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }
+}
+
+/// The key that was meant, if serde refused one that is not known.
+fn closest_key(message: &str) -> Option<String> {
+    let (wrong, rest) = message.strip_prefix("unknown field `")?.split_once('`')?;
+    closest(wrong, rest.split('`').skip(1).step_by(2))
 }
 
 /// Checks that a request without a body has none: input that is not read must not be sent.
@@ -212,6 +225,9 @@ mod tests {
         let refusal = parse::<SplitRequest>(br#"{"weights":{"blue":"x"}}"#).unwrap_err();
         let detail = refusal.document.detail.unwrap();
         assert!(detail.starts_with("`weights.blue`: "), "{detail}");
+        let refusal = parse::<SplitRequest>(br#"{"wieghts":{"blue":1}}"#).unwrap_err();
+        let hint = refusal.document.hint.unwrap();
+        assert_eq!(hint, "did you mean `weights`?");
     }
 
     #[test]

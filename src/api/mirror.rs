@@ -17,6 +17,8 @@ pub struct MirrorReport {
     /// Its mirror; absent if it has none now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSpec>,
+    /// True if its release serves every request of the route itself, so that nothing is copied.
+    pub serves_all: bool,
     /// Figures of each release that the route is or was mirrored to, since the start of the process.
     pub releases: Vec<MirrorFigures>,
 }

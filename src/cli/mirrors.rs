@@ -59,6 +59,13 @@ fn shown(report: &MirrorReport) -> String {
             },
         ),
     };
+    if let Some(mirror) = report.mirror.as_ref().filter(|_| report.serves_all) {
+        let _ = writeln!(
+            text,
+            "  {} serves every request itself, so nothing is copied to it",
+            mirror.release
+        );
+    }
     for figures in &report.releases {
         write_figures(&mut text, figures);
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::SecretSpec;
-use crate::model::{HookUrl, HumanDuration, Percent, Problem};
+use crate::model::{HookUrl, HumanDuration, Percent, Problem, Scheme};
 
 /// Shortest and longest time between two requests.
 const INTERVAL: (HumanDuration, HumanDuration) =
@@ -178,8 +178,16 @@ impl Opentelemetry {
     }
 
     fn check_endpoint(&self, found: &mut Vec<Problem>) {
-        let target = self.endpoint();
-        let target = target.target();
+        let endpoint = self.endpoint();
+        let target = endpoint.target();
+        if self.ca.is_some() && endpoint.origin().scheme() == Scheme::Http {
+            let hint = "write `https://` in `endpoint`, or leave `ca` out";
+            let problem = Problem::new(
+                "opentelemetry.ca",
+                format!("`{}` does not use TLS", endpoint.origin()),
+            );
+            found.push(problem.hint(hint));
+        }
         let mut refuse = |message: &str, hint: &str| {
             let problem = Problem::new("opentelemetry.endpoint", message);
             found.push(problem.hint(hint));
@@ -278,6 +286,7 @@ mod tests {
     fn every_wrong_value_is_a_problem() {
         let text = "
             endpoint = 'http://127.0.0.1:4318/v1/metrics?key=x'
+            ca = 'collector.pem'
             service = ' '
             version = \"a\\u0007\"
             instance = ''
@@ -299,6 +308,7 @@ mod tests {
                 "opentelemetry.headers.Host",
                 "opentelemetry.headers.a b",
                 "opentelemetry.headers.x-key",
+                "opentelemetry.ca",
                 "opentelemetry.endpoint",
                 "opentelemetry.service",
                 "opentelemetry.version",

@@ -207,6 +207,12 @@ fn is_top_level<T: DeserializeOwned>(key: &str) -> bool {
 
 /// True if an error exists only because something was removed.
 fn is_derived_error(error: &Error, path: &str, removed: &[String]) -> bool {
+    // A table that is a list where there is to be one: its item was refused already.
+    if error.message().starts_with("invalid length") {
+        return removed
+            .iter()
+            .any(|gone| gone.starts_with(path) || path.starts_with(gone.as_str()));
+    }
     let Some(field) = missing_field(error) else {
         let inside = |gone: &String| {
             gone.strip_prefix(path)

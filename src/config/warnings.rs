@@ -17,6 +17,7 @@ impl Config {
     fn warnings_of(&self, route: &RouteSpec) -> Vec<Problem> {
         let mut found = Vec::new();
         found.extend(fallback_warning(route));
+        found.extend(mirror_warning(route));
         let is_http2 = |name: &&_| {
             let release = self.releases.get(*name);
             release.is_some_and(|release| release.spec.protocol == Protocol::Http2)
@@ -58,6 +59,16 @@ fn queue(name: &ReleaseName, release: &ReleaseSpec) -> Option<Problem> {
     let at = format!("releases.{name}.limits.queue");
     let message = "nothing waits in the queue of a release without a limit";
     Some(Problem::new(at, message).hint("add `in_flight_per_endpoint` or `concurrency`"))
+}
+
+/// Warning about a mirror that serves all requests itself, of which it gets no copies.
+fn mirror_warning(route: &RouteSpec) -> Option<Problem> {
+    let mirror = route.mirror.as_ref()?;
+    let release = route.whole().filter(|whole| **whole == mirror.release)?;
+    let at = format!("routes.{}.mirror.release", route.name);
+    let message =
+        format!("`{release}` serves every request of the route, so nothing is copied to it");
+    Some(Problem::new(at, message).hint("mirror to another release, or give one a weight"))
 }
 
 /// Warning about a fallback to a stable release that there is not.

@@ -218,6 +218,13 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
             format!("`{key}` is a list"),
             format!("write `{key} = [\"{given}\"]`"),
         ),
+        (_, Some(given)) if key == "percent" || key == "sample" => say(
+            format!("`{key}` is a number"),
+            format!(
+                "write it without quotes: `{key} = {}`",
+                given.trim_end_matches('%').trim_end()
+            ),
+        ),
         ("workers", Some(_)) => say(
             "the number of workers is a whole number",
             "leave it out for one per core",
@@ -268,6 +275,10 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
         ("routes.*.host", DeValue::Array(_)) => {
             say("`host` is one host", "write `hosts = [...]` for several")
         }
+        ("routes.*.mirror.*", DeValue::Table(_)) => say(
+            "`[[routes.mirror]]` is a list, and a route has one mirror",
+            "write `[routes.mirror]`, with one bracket on each side",
+        ),
         ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
             "`headers` is a table of names and values",
             "write `headers = { x-beta = \"yes\" }`",

@@ -14,7 +14,9 @@ impl Controller {
     /// route.
     pub fn mirror(&self, route: &RouteName) -> Option<MirrorReport> {
         let live = self.live();
-        let spec = live.compiled().named(route)?.mirror();
+        let compiled = live.compiled().named(route)?;
+        let spec = compiled.mirror();
+        let whole = compiled.spec().whole();
         let is_live = |release: &str, version: &str| {
             spec.is_some_and(|mirror| {
                 let own = mirror.release();
@@ -39,6 +41,7 @@ impl Controller {
         Some(MirrorReport {
             revision: live.revision(),
             route: route.clone(),
+            serves_all: spec.is_some_and(|mirror| whole == Some(mirror.release().name())),
             mirror: spec.map(|mirror| mirror.spec().clone()),
             releases: figures.collect(),
         })

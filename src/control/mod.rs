@@ -92,6 +92,7 @@ mod leave;
 mod merge;
 mod metrics;
 mod mirrors;
+mod named;
 mod outlook;
 mod outlook_words;
 mod precondition;

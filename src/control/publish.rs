@@ -11,6 +11,7 @@ use super::{
     capacity::crowded_by,
     clock::now_ms,
     data_answers::DataAnswers,
+    named::check_unnamed,
     precondition::{Scope, check_base, stale},
     proposal::{Proposal, check_drops_no_weight},
     publish_request::Request,
@@ -222,6 +223,7 @@ impl Controller {
         }
         let proposal = Proposal::of_change(&before, change, consent)?;
         self.check_use(&before, change, consent)?;
+        check_unnamed(&before, change)?;
         Ok(proposal)
     }
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -125,9 +128,30 @@ impl Serialize for Percent {
 
 impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PercentVisitor)
+    }
+}
+
+struct PercentVisitor;
+
+impl Visitor<'_> for PercentVisitor {
+    type Value = Percent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number from 0 to 100")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Percent, E> {
+        number.to_string().parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Percent, E> {
+        number.to_string().parse().map_err(E::custom)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Percent, E> {
         // The shortest text of a number is the original one, up to four digits.
-        let number = serde_json::Number::deserialize(deserializer)?;
-        number.to_string().parse().map_err(D::Error::custom)
+        number.to_string().parse().map_err(E::custom)
     }
 }
 

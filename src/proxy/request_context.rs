@@ -221,6 +221,12 @@ impl RequestContext {
         self.endpoint = endpoint;
     }
 
+    /// Name of a field that is dropped from the trailers of the request: its route writes it in the head.
+    pub(super) fn taken_trailer(&self) -> Option<&'static str> {
+        let flags = self.decision()?.route.flags()?;
+        flags.in_baggage().then_some("baggage")
+    }
+
     /// Deadline for the begin of the response, and true if it is that of this attempt, if its route has one.
     #[inline]
     pub(super) fn response_limit(&self) -> Option<Box<(Deadline, bool)>> {

@@ -57,7 +57,10 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             } else {
                 client.next_frame().await
             };
-            let frame = frame.map_err(RelayError::Source)?;
+            let mut frame = frame.map_err(RelayError::Source)?;
+            if let Some(trailers) = &mut frame.trailers {
+                trailers.exposed = context.taken_trailer();
+            }
             let (last, length) = (frame.last, frame.data.len());
             if context.error_form.is_json_rpc() && context.bytes_in.get() == 0 {
                 // The rest of a body that comes in parts is not waited for.

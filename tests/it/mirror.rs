@@ -515,15 +515,37 @@ fn a_mirror_names_a_release_that_there_is_and_keeps_it() {
     let (status, problem) = admin.json("DELETE", "/v1/releases/green?force=true", &Value::Null);
     assert_eq!(status, 409, "{problem}");
     assert!(
-        problem.to_string().contains("routes.chat.mirror.release"),
+        problem.to_string().contains("routes.chat.mirror.release")
+            && problem
+                .to_string()
+                .contains("`chat` is mirrored to `green`"),
         "{problem}"
     );
+    let misspelt = json!({"split": {"blue": 1}, "mirror": {"release": "green", "percnt": 10}});
+    let (status, problem) = admin.json("PUT", "/v1/routes/chat", &misspelt);
+    assert_eq!(
+        (status, &problem["hint"]),
+        (422, &json!("did you mean `percent`?"))
+    );
+    let quoted = json!({"split": {"blue": 1}, "mirror": {"release": "green", "percent": "10"}});
+    let (status, problem) = admin.json("PUT", "/v1/routes/chat", &quoted);
+    let expected = "`mirror.percent`: invalid type: string \"10\", expected a number from 0 to 100";
+    assert_eq!((status, &problem["detail"]), (422, &json!(expected)));
     let said = cli::run_ok(&admin, &["mirror", "show", "chat"]);
     assert!(
         said.starts_with("chat: 10% of the requests are mirrored to green\n"),
         "{said}"
     );
     assert!(said.contains("0 of 0 requests chosen mirrored"), "{said}");
+    let whole = json!({
+        "path_prefix": "/idle", "split": {"green": 1}, "mirror": {"release": "green", "percent": 10}
+    });
+    admin.done("PUT", "/v1/routes/idle", &whole);
+    let said = cli::run_ok(&admin, &["mirror", "show", "idle"]);
+    assert!(
+        said.contains("\n  green serves every request itself, so nothing is copied to it\n"),
+        "{said}"
+    );
     let said = cli::run_ok(&admin, &["status"]);
     assert!(said.contains("(10% mirrored to green)"), "{said}");
     let exported = cli::run_ok(&admin, &["export"]);

@@ -127,7 +127,7 @@ fn a_client_gets_its_answer_as_it_comes_while_it_is_kept() {
         let head = format!("HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
         drop(stream.write_all(format!("{head}5\r\n{{\"a\":\r\n").as_bytes()));
         gone_on.lock().unwrap().recv().unwrap();
-        drop(stream.write_all(b"3\r\n[1]\r\n1\r\n}\r\n0\r\n\r\n"));
+        drop(stream.write_all(b"4\r\n[1]}\r\n0\r\n\r\n"));
     });
     let green = answering(200, JSON, r#"{"a":[2]}"#);
     let proxy = comparing(&blue, &at(&green), "", "").start();
@@ -136,7 +136,7 @@ fn a_client_gets_its_answer_as_it_comes_while_it_is_kept() {
     client.response_head();
     assert_eq!(client.read_exact(10), b"5\r\n{\"a\":\r\n");
     go_on.send(()).unwrap();
-    assert_eq!(client.read_exact(19), b"3\r\n[1]\r\n1\r\n}\r\n0\r\n\r\n");
+    assert_eq!(client.read_exact(14), b"4\r\n[1]}\r\n0\r\n\r\n");
     let seen = compared(&proxy, 1);
     assert_eq!((seen.different, paths(&seen)), (1, vec!["/a/0"]));
 }
@@ -251,7 +251,7 @@ fn a_wrong_path_is_refused_with_its_place() {
     let mirror = json!({"release": "green", "percent": 10, "compare_json": compare});
     let route = json!({"split": {"blue": 1}, "mirror": mirror});
     let (status, problem) = admin.json("PUT", "/v1/routes/chat", &route);
-    assert_eq!(status, 400, "{problem}");
+    assert_eq!(status, 422, "{problem}");
     let text = problem.to_string();
     assert!(text.contains("`usage.total` is no JSON pointer"), "{text}");
     assert!(text.contains("mirror.compare_json.ignore"), "{text}");

@@ -307,21 +307,25 @@ fn a_repeat_and_a_fallback_carry_the_flags_of_the_release_that_serves() {
 #[test]
 fn a_trailer_is_no_flag_either() {
     let origin = Origin::replying("x");
-    let proxy = proxy(HANDED)
-        .release("blue", &[&origin])
-        .release("green", &[&origin])
-        .start();
-    let mut client = proxy.client();
-    client.send(
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
-         2\r\nhi\r\n0\r\nx-flag-tint: forged\r\nx-sum: 7\r\n\r\n",
-    );
-    assert_eq!(client.response().status, 200);
-    let trailers = origin.last().trailers.to_ascii_lowercase();
-    assert!(
-        trailers.contains("x-sum: 7") && !trailers.contains("x-flag"),
-        "{trailers}"
-    );
+    let in_baggage = format!("{HANDED}\nflag_baggage = true");
+    for (lines, has_baggage) in [(HANDED, true), (&*in_baggage, false)] {
+        let proxy = proxy(lines)
+            .release("blue", &[&origin])
+            .release("green", &[&origin])
+            .start();
+        let mut client = proxy.client();
+        client.send(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\nx-flag-tint: forged\r\nBaggage: flag.tint=forged\r\nx-sum: 7\r\n\r\n",
+        );
+        assert_eq!(client.response().status, 200);
+        let trailers = origin.last().trailers.to_ascii_lowercase();
+        assert!(
+            trailers.contains("x-sum: 7") && !trailers.contains("x-flag"),
+            "{trailers}"
+        );
+        assert_eq!(trailers.contains("baggage"), has_baggage, "{trailers}");
+    }
 }
 
 #[test]
