@@ -18,6 +18,7 @@ mod tables;
 
 use simulation::{
     draws::Draws,
+    every_signal::{Limits, Rates, until_told_apart},
     failures::{Rollout, Traffic, until_fine, until_late, until_worse},
     long_work::{Settled, until_passed},
     references::{RolledBack, compare},
@@ -141,6 +142,15 @@ fn equal_releases(scale: Scale) -> Vec<Equal> {
         10_000,
         &days,
     );
+    for (limits, name) in [(Limits::Given, "given"), (Limits::Learned, "learned")] {
+        for percent in [1, 5, 50] {
+            let name =
+                format!("all six signals, thresholds {name}, {percent} % canary, 40,000 requests");
+            cell(name, 10_000, &|draws| {
+                until_told_apart(draws, (percent, Rates::STABLE), limits, 40_000).is_some()
+            });
+        }
+    }
     cells
 }
 

@@ -4,6 +4,7 @@ use switchback::analysis::{Arm, Judge, Share};
 
 use simulation::{
     draws::Draws,
+    every_signal::{Limits, Rates, until_told_apart},
     failures::{Rollout, Traffic, until_fine, until_late, until_worse},
     long_work::{Settled, until_passed},
     references::compare,
@@ -214,4 +215,47 @@ fn a_rollout_is_the_same_for_the_same_seed() {
     let bad = (0..1_000).filter_map(|_| traffic.next(&mut draws, u64::MAX).bad);
     let canary = bad.filter(|arm| *arm == Arm::Canary).count();
     assert!((440..560).contains(&canary), "{canary} of 1,000");
+}
+
+/// Client errors, late first bytes and negative feedback beside the usual three, all from the same requests.
+#[test]
+fn six_signals_that_go_together_raise_no_false_alarms_and_each_is_seen() {
+    for limits in [Limits::Given, Limits::Learned] {
+        let alarms = count(60, |draws| {
+            until_told_apart(draws, (50, Rates::STABLE), limits, 5_000).is_some()
+        });
+        assert!(
+            alarms <= 4,
+            "{alarms} of 60, of which 1 is expected at most"
+        );
+        let stable = Rates::STABLE;
+        for (name, rates) in [
+            (
+                "client errors",
+                Rates {
+                    refuses: 0.4,
+                    ..stable
+                },
+            ),
+            (
+                "feedback",
+                Rates {
+                    disliked: 0.1,
+                    ..stable
+                },
+            ),
+            (
+                "first bytes",
+                Rates {
+                    later: 3.0,
+                    ..stable
+                },
+            ),
+        ] {
+            let found = median(20, |draws| {
+                until_told_apart(draws, (5, rates), limits, 20_000)
+            });
+            assert!(found <= 150, "{name}: {found}");
+        }
+    }
 }
