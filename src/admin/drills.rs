@@ -84,6 +84,9 @@ fn unmade(error: DrillError, admin: &AdminState) -> ApiError {
         DrillError::Rollout { id, .. } => conflict(format!(
             "a rollout has a way back of its own: `switchback rollout show {id}`"
         )),
+        DrillError::GoesBack(_) => {
+            conflict("wait until it is back; `switchback status` says how far it is".to_owned())
+        }
         DrillError::Active { id, .. } => conflict(format!("`switchback drill show {id}` shows it")),
         DrillError::TooMany => conflict("wait until some have ended".to_owned()),
         DrillError::NoPredecessor { route, .. } => conflict(format!(

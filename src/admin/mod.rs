@@ -98,6 +98,7 @@ mod releases;
 mod reload_queue;
 mod rendered_routes;
 mod respond;
+mod return_options;
 mod revisions;
 mod rollback;
 mod rollout_options;

@@ -34,17 +34,17 @@ pub(super) struct ChangeOptions {
     /// Return the effect without changing anything. `?dry_run` alone means `?dry_run=true`.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Proceed although a release that gets a larger share has no healthy endpoint, or was not checked yet, or
     /// although the release to be removed is still warm, draining, or in a split with weight 0, or although a release that
     /// is left for an earlier one does not allow that for its data.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
-    force: bool,
+    pub(super) force: bool,
     /// End at once what is in flight on releases that leave their route by this change, whatever `in_flight` says.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
-    cut: bool,
+    pub(super) cut: bool,
     /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if one is not
     /// healthy by then, the change is refused. Without it a change only waits for the first check of a release that has
     /// checks but no result yet.
@@ -56,7 +56,7 @@ pub(super) struct ChangeOptions {
         value_type = String,
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m|converged|drained)$"
     )]
-    wait: Option<ChangeWait>,
+    pub(super) wait: Option<ChangeWait>,
     /// Longest wait after the change, such as `30s`, at most `60s`.
     #[param(
         required = false,
@@ -64,14 +64,14 @@ pub(super) struct ChangeOptions {
         value_type = String,
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
     )]
-    timeout: Option<HumanDuration>,
+    pub(super) timeout: Option<HumanDuration>,
     /// Reason. A message in the body takes precedence.
     #[param(required = false, nullable = false, max_length = 256)]
-    message: Option<String>,
+    pub(super) message: Option<String>,
     /// Group of the change, such as `deploy-7`. Consecutive changes of the same group are undone by one bare rollback.
     /// On a rollback it has no effect.
     #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
-    group: Option<String>,
+    pub(super) group: Option<String>,
 }
 
 /// Selection of a page.
@@ -241,7 +241,7 @@ impl ChangeParams {
 }
 
 impl ChangeParams {
-    fn of(parts: &mut Parts, options: ChangeOptions) -> Result<Self, ApiError> {
+    pub(super) fn of(parts: &mut Parts, options: ChangeOptions) -> Result<Self, ApiError> {
         let (caller, until) = (
             parts.extensions.get::<Caller>().cloned(),
             wait_after(&options)?,

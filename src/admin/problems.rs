@@ -28,6 +28,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         .field(header::RETRY_AFTER, "1"),
         ControlError::Change(error) => inapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
+        ControlError::GoesBack(_) => goes_back(text),
         ControlError::KeyMissing(_) => key_missing(text),
         ControlError::KeyReused { .. } => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -82,6 +83,12 @@ fn quarantined(text: String, release: &ReleaseName) -> ApiError {
         .hint(format!(
             "give it a new version, or lift it with `switchback quarantine lift {release}`; `force` (`--force`) passes it once"
         ))
+}
+
+fn goes_back(text: String) -> ApiError {
+    conflict("goes-back", "it goes back already")
+        .detail(text)
+        .hint("the same without `over` gives back the rest at once")
 }
 
 fn key_missing(text: String) -> ApiError {

@@ -30,8 +30,18 @@ use crate::{
 /// Applies a change, or reports what it would do.
 pub(super) async fn answer(
     admin: &AdminState,
+    params: ChangeParams,
+    change: Change,
+) -> Result<Response, ApiError> {
+    answer_over(admin, params, change, None).await
+}
+
+/// Applies a change, of which an abort may be spread over a time, or reports what it would do.
+pub(super) async fn answer_over(
+    admin: &AdminState,
     mut params: ChangeParams,
     change: Change,
+    over: Option<Duration>,
 ) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
@@ -49,8 +59,16 @@ pub(super) async fn answer(
     let _changing = params.changing();
     let key_guard = params.take_key_guard();
     let work = async move |responder| {
-        let early = controller.apply_early(change, author, expected, consent);
-        let early = early.await;
+        let early = match (over, change) {
+            (Some(over), Change::Abort { route }) => {
+                let made = controller.abort_over(route, over, author, expected, consent);
+                made.await
+            }
+            (_, change) => {
+                let made = controller.apply_early(change, author, expected, consent);
+                made.await
+            }
+        };
         let is_recorded = early.as_ref().is_ok_and(|early| early.changed);
         let after = WaitAfter {
             controller: &controller,

@@ -7,6 +7,7 @@ use super::{
     error::ApiError,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
     respond::roll_back,
+    return_options::{ReturnOptions, ReturnParams},
     state::AdminState,
 };
 use crate::{
@@ -23,16 +24,25 @@ use crate::{
 /// Rollback is a stack, not a toggle: two rollbacks go two revisions back. 409 if there is nothing to restore, or if a
 /// restored release would have no healthy endpoint, unless `?force=true`; the response then names the nearest revision
 /// that is ready.
-#[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ChangeOptions, ChangeConditions),
+///
+/// With `?over=30s` the weights go back in up to ten parts, each a revision; the last part, with which whatever else
+/// differs comes as well, is the rollback as it is without a time. `going_back` of the receipt and of the status shows the
+/// latest part. The same without `over` gives back the rest at once, and so does a restart; a change of one of the routes
+/// by others ends it there. 409 if one is under way. Not with `to` or `step`.
+#[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ReturnOptions, ChangeConditions),
     request_body(content = RollbackRequest, description = "may be left out"),
     responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn rollback(
     State(admin): State<AdminState>,
-    params: ChangeParams,
+    ReturnParams { params, over }: ReturnParams,
     OptionalBody(RollbackRequest { to, step, message }): OptionalBody<RollbackRequest>,
 ) -> Result<Response, ApiError> {
+    if over.is_some() && (to.is_some() || step) {
+        let refusal = ApiError::invalid("only a bare rollback is spread over a time");
+        return Err(refusal.hint("leave out `over`, or `to` and `step`"));
+    }
     let to = match (to, step) {
-        (None, false) => RollbackTo::Previous,
+        (None, false) => over.map_or(RollbackTo::Previous, RollbackTo::PreviousOver),
         (None, true) => RollbackTo::Step,
         (Some(revision), false) => RollbackTo::Revision(revision),
         (Some(_), true) => {

@@ -1,6 +1,6 @@
 //! Endpoints of rollouts.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -16,6 +16,7 @@ use super::{
     params::{PathParams, QueryParams},
     problems::refused,
     respond::run_detached,
+    return_options::spread_time,
     rollout_options::{CommandOptions, StartOptions},
     state::AdminState,
     unknown_name::unknown,
@@ -26,10 +27,6 @@ use crate::{
     model::{HumanDuration, PlanName},
     rollout::Command,
 };
-
-/// Times over which a way back may be spread.
-const SPREADS: RangeInclusive<HumanDuration> =
-    HumanDuration::seconds(1)..=HumanDuration::seconds(3_600);
 
 /// All rollouts that run, and the last ones that have ended, the latest first.
 #[utoipa::path(get, path = "/v1/rollouts", tag = "rollouts",
@@ -142,12 +139,7 @@ fn spread(over: HumanDuration, command: Command) -> Result<Duration, ApiError> {
         let refusal = ApiError::invalid("`over` has an effect on `abort` and `rollback` alone");
         return Err(refusal.hint("leave it out"));
     }
-    if !SPREADS.contains(&over) {
-        let refusal = ApiError::invalid(format!("`over` is {over}"));
-        return Err(refusal
-            .hint("a way back is spread over `1s` to `1h`; without `over` it is gone at once"));
-    }
-    Ok(over.0)
+    spread_time(over)
 }
 
 fn checked(message: Option<&str>) -> Result<(), ApiError> {

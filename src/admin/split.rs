@@ -6,7 +6,8 @@ use super::{
     body::{Body, OptionalBody},
     error::ApiError,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
-    respond::answer,
+    respond::{answer, answer_over},
+    return_options::{ReturnOptions, ReturnParams},
     state::AdminState,
 };
 use crate::{
@@ -130,17 +131,21 @@ pub(super) async fn promote(
 ///
 /// 409 if there is no known stable release. Where it has all requests already, nothing changes, and `hint` says how to
 /// undo a promotion.
+///
+/// With `?over=30s` it goes in up to ten parts, each a revision, all of one group; `going_back` of the receipt and of the
+/// status shows the latest. The same without `over` gives the rest at once, and so does a restart; a change of the route
+/// by others ends it there. 409 if one is under way.
 #[utoipa::path(post, path = "/v1/routes/{route}/abort", tag = "splits",
-    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    params(("route" = RouteName, Path, description = "the route"), ReturnOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),
     responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn abort(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
-    params: ChangeParams,
+    ReturnParams { params, over }: ReturnParams,
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
     let params = params.without_health_wait()?.because(message)?;
-    answer(&admin, params, Change::Abort { route }).await
+    answer_over(&admin, params, Change::Abort { route }, over).await
 }

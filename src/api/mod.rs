@@ -13,6 +13,7 @@ mod event;
 mod feedback;
 mod flag_kpis;
 mod flags;
+mod going_back;
 mod import;
 mod kpis;
 mod lists;
@@ -26,9 +27,9 @@ mod quarantine;
 mod receipt;
 mod reload;
 mod requests;
+mod return_parts;
 mod rollout;
 mod rollout_request;
-mod rollout_return;
 mod rollout_status;
 mod session;
 mod status;
@@ -58,6 +59,7 @@ pub use self::{
     },
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
+    going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{
         KpiComparison, KpiDifference, KpiFeedback, KpiFinding, KpiMark, KpiPoints, KpiQuantiles,
@@ -80,13 +82,13 @@ pub use self::{
         MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,
         SplitRequest, SwitchRequest,
     },
+    return_parts::ReturnParts,
     rollout::{
         Rollout, RolloutDryRun, RolloutEntry, RolloutFinding, RolloutGate, RolloutList,
         RolloutMetric, RolloutPause, RolloutRate, RolloutRoute, RolloutRouteDryRun, RolloutState,
         RolloutStepDryRun, RolloutVerdict,
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
-    rollout_return::RolloutReturn,
     rollout_status::{RolloutRouteStatus, RolloutStatus},
     session::{LoginRequest, Session},
     status::{

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DataGuard, LastDrill, QuarantinedRelease, RouteMoves, Timestamp, Unproven,
-    VerificationSummary, WayBack,
+    Crowded, DataGuard, LastDrill, QuarantinedRelease, ReturnParts, RouteMoves, Timestamp,
+    Unproven, VerificationSummary, WayBack,
 };
 use crate::model::{
     Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
@@ -66,9 +66,13 @@ pub struct Receipt {
     /// Releases that a rollback or an abort gives more to and that have no room for it. Neither is refused for that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crowded: Vec<Crowded>,
-    /// A useful next step, where an abort finds nothing on trial and a rollback is possible.
+    /// A useful next step: where an abort finds nothing on trial and a rollback is possible, and where a way back over a
+    /// time ends a rollout or has nothing that could go in parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The progress of a rollback or an abort over a time (`?over=30s`), of which this is a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going_back: Option<ReturnParts>,
 }
 
 /// A release with endpoints whose host names have no address yet. They join as soon as they are resolved.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Crowded, DryRun, RolloutReturn, ShareMove, Timestamp, VerificationSummary};
+use super::{Crowded, DryRun, ReturnParts, ShareMove, Timestamp, VerificationSummary};
 use crate::model::{
     HookName, HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version,
 };
@@ -71,7 +71,7 @@ pub struct Rollout {
     pub waiting_for: Option<String>,
     /// Way back that is under way in parts (`?over=30s`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub going_back: Option<RolloutReturn>,
+    pub going_back: Option<ReturnParts>,
     /// Effect of an approval, while it waits for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Box<DryRun>>,

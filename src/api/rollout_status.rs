@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{RolloutPause, RolloutReturn, RolloutState, rollout::listed};
+use super::{ReturnParts, RolloutPause, RolloutState, rollout::listed};
 use crate::model::{Percent, ReleaseName, RouteName};
 
 /// A rollout in brief.
@@ -42,7 +42,7 @@ pub struct RolloutStatus {
     pub waiting_for: Option<String>,
     /// Way back that is under way in parts (`?over=30s`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub going_back: Option<RolloutReturn>,
+    pub going_back: Option<ReturnParts>,
 }
 
 /// Route of a rollout in brief.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DataGuard, DrillSummary, QuarantinedRelease, StaleFlag, Timestamp, Unproven,
-    VerificationStatus, rollout_status::RolloutStatus,
+    Crowded, DataGuard, DrillSummary, GoingBack, QuarantinedRelease, StaleFlag, Timestamp,
+    Unproven, VerificationStatus, rollout_status::RolloutStatus,
 };
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
@@ -53,6 +53,9 @@ pub struct Status {
     /// Rollouts that have not ended, the latest first; `/v1/rollouts` has the ended ones too.
     #[serde(default)]
     pub rollouts: Vec<RolloutStatus>,
+    /// Rollbacks and aborts that are under way in parts (`?over=30s`).
+    #[serde(default)]
+    pub going_back: Vec<GoingBack>,
     /// Releases in quarantine, the latest first.
     #[serde(default)]
     pub quarantine: Vec<QuarantinedRelease>,

@@ -18,7 +18,7 @@ use crate::{
         ChangeAnswer, MessageRequest, PromoteRequest, Receipt, RollbackRequest, SplitPatchRequest,
         SplitRequest, SwitchRequest,
     },
-    model::{Percent, ReleaseName, Revision, RouteName, Weights},
+    model::{HumanDuration, Percent, ReleaseName, Revision, RouteName, Weights},
 };
 
 /// Arguments of a rollback.
@@ -28,6 +28,7 @@ pub(super) struct RollbackArgs {
     pub(super) route: Option<RouteName>,
     pub(super) force: bool,
     pub(super) cut: bool,
+    pub(super) over: Option<HumanDuration>,
 }
 
 /// Interpretation of the numbers of a split.
@@ -141,7 +142,7 @@ pub(super) async fn promote(
 pub(super) async fn abort(
     client: &Client,
     route: &RouteName,
-    (force, cut): (bool, bool),
+    (force, cut, over): (bool, bool, Option<HumanDuration>),
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
@@ -149,7 +150,10 @@ pub(super) async fn abort(
     on_route(
         client,
         route,
-        ask.json(&MessageRequest { message }).force(force).cut(cut),
+        spread(
+            ask.json(&MessageRequest { message }).force(force).cut(cut),
+            over,
+        ),
         &change,
     )
     .await
@@ -175,6 +179,7 @@ pub(super) async fn rollback(
         route,
         force,
         cut,
+        over,
     } = back;
     let (seen, ask) = match &route {
         Some(route) => (
@@ -191,12 +196,21 @@ pub(super) async fn rollback(
             }),
         ),
     };
-    let answer = sent(client, seen, ask.force(force).cut(cut), &change).await?;
+    let ask = spread(ask.force(force).cut(cut), over);
+    let answer = sent(client, seen, ask, &change).await?;
     let receipt = match answer.read()? {
         ChangeAnswer::Receipt(receipt) => Some(*receipt),
         ChangeAnswer::DryRun(_) => None,
     };
     Ok((done(answer)?, receipt))
+}
+
+/// The request, spread over a time if there is one.
+fn spread(ask: ApiRequest, over: Option<HumanDuration>) -> ApiRequest {
+    match over {
+        Some(over) => ask.argument("over", over),
+        None => ask,
+    }
 }
 
 async fn on_route(

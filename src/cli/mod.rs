@@ -183,8 +183,9 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
             route,
             force,
             cut,
+            over,
             change,
-        } => change::abort(client, &route, (force, cut), change).await,
+        } => change::abort(client, &route, (force, cut, over), change).await,
         ChangeVerb::Apply(import) => table::apply(client, import).await,
         ChangeVerb::Change(many) => changes::change(client, *many).await,
         ChangeVerb::Promote {
@@ -199,6 +200,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
             route,
             force,
             cut,
+            over,
             verify,
             change,
         } => {
@@ -208,6 +210,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
                 route,
                 force,
                 cut,
+                over,
             };
             let (done, receipt) = change::rollback(client, back, change).await?;
             match receipt.filter(|_| verify) {

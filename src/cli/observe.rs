@@ -3,7 +3,14 @@
 use clap::Subcommand;
 
 use super::{
-    calibration, client::Client, effect, exit::Failure, kpis, options::revision, output::Out, watch,
+    calibration,
+    client::Client,
+    effect,
+    exit::Failure,
+    kpis,
+    options::{last_events, revision},
+    output::Out,
+    watch,
 };
 use crate::model::{HumanDuration, Revision, RouteName};
 
@@ -47,7 +54,7 @@ pub(super) enum ObserveCommand {
     )]
     Watch {
         /// Begin with so many of the last events
-        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1024))]
+        #[arg(long, default_value_t = 10, allow_hyphen_values = true, value_parser = last_events)]
         last: u16,
     },
 }

@@ -7,6 +7,9 @@ use crate::{
     model::{HumanDuration, Revision, Version},
 };
 
+/// Most of the last events that `watch` begins with.
+const MOST_EVENTS: u16 = 1_024;
+
 /// A text that can be an id or a name, and so stands in a path as it is.
 ///
 /// # Errors
@@ -88,6 +91,25 @@ pub(super) fn period(text: &str) -> Result<HumanDuration, String> {
     Ok(span)
 }
 
+/// Parses the time over which a way back is spread.
+pub(super) fn over(text: &str) -> Result<HumanDuration, String> {
+    let span: HumanDuration = text.parse()?;
+    if span < HumanDuration::seconds(1) || span > HumanDuration::seconds(3_600) {
+        return Err(
+            "a way back is spread over 1s to 1h; without --over it is gone at once".to_owned(),
+        );
+    }
+    Ok(span)
+}
+
+/// Parses the number of the last events to begin with.
+pub(super) fn last_events(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|number| *number <= MOST_EVENTS);
+    number.ok_or_else(|| {
+        format!("`{text}` is not a number of events: write one from 0 to {MOST_EVENTS}")
+    })
+}
+
 fn group(text: &str) -> Result<String, String> {
     group_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
@@ -116,6 +138,17 @@ mod tests {
         assert_eq!(period("30d").unwrap(), LONGEST_PREVIEW);
         for wrong in ["90d", "0s"] {
             assert_eq!(period(wrong).unwrap_err(), "a token holds for 1s to 30d");
+        }
+        for wrong in ["0s", "500ms", "61m"] {
+            assert!(over(wrong).unwrap_err().contains("1s to 1h"), "{wrong}");
+        }
+        assert!(over("-5s").unwrap_err().contains("not a duration"));
+        assert_eq!((last_events("0"), last_events("1024")), (Ok(0), Ok(1_024)));
+        for wrong in ["-1", "1025", "all"] {
+            assert!(
+                last_events(wrong).unwrap_err().contains("0 to 1024"),
+                "{wrong}"
+            );
         }
         assert!(message(&"x".repeat(257)).is_err());
         assert_eq!(group("deploy-7").unwrap(), "deploy-7");

@@ -123,7 +123,7 @@ pub(super) async fn plan(client: &Client, verb: PlanVerb) -> Result<Out, Failure
             change::promote(client, &route, to, &FORCED, of_change()).await
         }
         PlanVerb::Abort { route } => {
-            change::abort(client, &route, (true, false), of_change()).await
+            change::abort(client, &route, (true, false, None), of_change()).await
         }
         PlanVerb::Rollback {
             revision,
@@ -137,6 +137,7 @@ pub(super) async fn plan(client: &Client, verb: PlanVerb) -> Result<Out, Failure
                 route,
                 force: true,
                 cut: false,
+                over: None,
             };
             let (out, _) = change::rollback(client, back, common()).await?;
             Ok(out)

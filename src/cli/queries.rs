@@ -130,6 +130,16 @@ pub(super) fn what(revision: &RevisionSummary) -> String {
             to,
         } => format!("rollback of {route} to {to}"),
         Cause::RollbackFlag { flag, to } => format!("rollback of flag {flag} to {to}"),
+        Cause::ReturnPart {
+            to: Some(to),
+            part,
+            parts,
+        } => format!("rollback to {to}, part {part} of {parts}"),
+        Cause::ReturnPart {
+            to: None,
+            part,
+            parts,
+        } => format!("abort, part {part} of {parts}"),
         Cause::Drill { to: Some(to) } => format!("drill, back to {to}"),
         Cause::RollbackRoute { route: None, .. } => "rollback of a route".to_owned(),
         other => other.as_str().to_owned(),

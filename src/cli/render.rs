@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     outlook,
+    rollouts::goes_back,
     text::{clean, count, drop_nothings, microseconds, percent, share},
 };
 use crate::{
@@ -47,6 +48,17 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     }
     for crowded in &receipt.crowded {
         text = format!("{text}  {crowded}\n");
+    }
+    if let Some(back) = &receipt.going_back {
+        let command = match &receipt.cause {
+            Cause::ReturnPart { to: Some(to), .. } => format!("`switchback rollback --to {to}`"),
+            _ => "the same without --over".to_owned(),
+        };
+        let (parts, end) = (goes_back(back), back.ends_at);
+        text = format!("{text}  {parts}, until {end}; {command} gives back the rest at once\n");
+    }
+    if let Some(hint) = &receipt.hint {
+        text = format!("{text}  hint: {}\n", clean(hint));
     }
     for one in &receipt.unresolved {
         text = format!("{text}  {}\n", unresolved(one));

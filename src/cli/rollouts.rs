@@ -9,7 +9,7 @@ use super::{
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
     json_file,
-    options::message,
+    options::{message, over},
     outlook,
     output::Out,
     rollout_watch::{self, WatchArgs},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{
-        MessageRequest, PlanChoice, Rollout, RolloutList, RolloutRequest, RolloutReturn,
+        MessageRequest, PlanChoice, ReturnParts, Rollout, RolloutList, RolloutRequest,
         RolloutRoute, RouteChoice, RouteTo,
     },
     model::{HumanDuration, PlanName, ReleaseName, RouteName},
@@ -113,7 +113,7 @@ pub(super) struct BackArgs {
     #[arg(long)]
     force: bool,
     /// Give the requests back little by little in this time, such as `30s`; without it at once
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = over)]
     over: Option<HumanDuration>,
 }
 
@@ -321,8 +321,10 @@ fn shown(rollout: &Rollout) -> String {
 }
 
 /// The way back in parts, in words.
-pub(super) fn goes_back(back: &RolloutReturn) -> String {
-    let RolloutReturn { over, part, parts } = back;
+pub(super) fn goes_back(back: &ReturnParts) -> String {
+    let ReturnParts {
+        over, part, parts, ..
+    } = back;
     format!("goes back over {over}, part {part} of {parts}")
 }
 

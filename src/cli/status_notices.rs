@@ -1,22 +1,28 @@
-//! The notices of a status besides its tables: rollouts that run, verifications of rollbacks that run or ended badly,
+//! The notices of a status besides its tables: rollouts that run, ways back in parts, verifications of rollbacks that run or ended badly,
 //! and releases in quarantine.
 
 use std::fmt::Write as _;
 
 use super::{rollout_words::state, rollouts::goes_back, text::clean};
-use crate::api::{
-    QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState, VerificationStatus,
-    VerificationVerdict,
+use crate::{
+    api::{
+        GoingBack, QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState,
+        VerificationStatus, VerificationVerdict,
+    },
+    model::RouteName,
 };
 
 /// Most releases in quarantine that are shown.
 const MOST: usize = 5;
+/// Most routes of one way back that are named.
+const MOST_NAMES: usize = 3;
 
 /// A line for each rollout, and for each release in quarantine.
 pub(super) fn notices(status: &Status) -> String {
     let files = status.durability.damaged.iter();
     let mut text: String = files.map(|name| damaged(name)).collect();
     text.extend(status.rollouts.iter().map(rollout));
+    text.extend(status.going_back.iter().map(going_back));
     let verifications = status.verifications.iter();
     text.extend(
         verifications
@@ -46,6 +52,40 @@ fn stale(flag: &StaleFlag) -> String {
         "stale flag: {}, expired on {}{owner}\n",
         flag.flag, flag.expired
     )
+}
+
+/// A rollback or an abort in parts, and the command that ends it.
+fn going_back(one: &GoingBack) -> String {
+    let waiting = one.waiting_for.as_deref();
+    let waiting = waiting.map_or_else(String::new, |reason| {
+        format!("; waiting: {}", clean(reason))
+    });
+    let names: Vec<_> = one.routes.iter().map(RouteName::as_str).collect();
+    let names = listed(&names);
+    let parts = goes_back(&one.parts);
+    let (what, command) = match one.to {
+        Some(to) => (
+            format!("rollback to revision {to}: {names}"),
+            format!("rollback --to {to}"),
+        ),
+        None => (format!("abort: {names}"), format!("abort {names}")),
+    };
+    format!(
+        "{what} {parts}, until {}{waiting}; `switchback {command}` gives back the rest at once\n",
+        one.parts.ends_at
+    )
+}
+
+/// The first names of several.
+fn listed(names: &[&str]) -> String {
+    let shown = names.iter().take(MOST_NAMES).copied().collect::<Vec<_>>();
+    let more = names.len() - shown.len();
+    let shown = shown.join(", ");
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown} and {more} more")
+    }
 }
 
 fn rollout(rollout: &RolloutStatus) -> String {

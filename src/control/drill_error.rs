@@ -19,6 +19,9 @@ pub enum DrillError {
         /// The route.
         route: RouteName,
     },
+    /// Weights of the route are going back in parts.
+    #[error("route `{0}` is going back in parts")]
+    GoesBack(RouteName),
     /// Another drill runs on the route.
     #[error("drill {id} is running on route `{route}`")]
     Active {

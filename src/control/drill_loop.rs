@@ -130,6 +130,7 @@ impl Controller {
                 Err(
                     error @ (DrillError::Active { .. }
                     | DrillError::Rollout { .. }
+                    | DrillError::GoesBack(_)
                     | DrillError::TooMany),
                 ) => tracing::debug!(%route, %error, "a drill waits"),
                 Err(error) => tracing::warn!(%route, %error, "a drill did not begin"),

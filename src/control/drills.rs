@@ -167,6 +167,9 @@ impl Controller {
             let id = rollout.id.clone();
             return Err(DrillError::Rollout { id, route });
         }
+        if level.changes_split() && self.is_going_back(&route) {
+            return Err(DrillError::GoesBack(route));
+        }
         if let Some(other) = self.drills.running_on(&route) {
             let id = other.drill.id.clone();
             return Err(DrillError::Active { id, route });

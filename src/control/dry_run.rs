@@ -101,11 +101,16 @@ impl Controller {
         let scope = match to {
             RollbackTo::Flag(flag) => Scope::Flag(flag),
             RollbackTo::Route(route) => Scope::Route(route),
-            RollbackTo::Previous | RollbackTo::Revision(_) | RollbackTo::Step => Scope::Whole,
+            RollbackTo::Previous
+            | RollbackTo::PreviousOver(_)
+            | RollbackTo::Revision(_)
+            | RollbackTo::Step => Scope::Whole,
         };
         check_base(&self.log, live.revision(), scope, expected)?;
         let dry_run = match to {
-            RollbackTo::Previous => self.dry_run_target(&live, RollbackTarget::Previous)?,
+            RollbackTo::Previous | RollbackTo::PreviousOver(_) => {
+                self.dry_run_target(&live, RollbackTarget::Previous)?
+            }
             RollbackTo::Step => self.dry_run_target(&live, RollbackTarget::Step)?,
             RollbackTo::Revision(revision) => self.dry_run_revision(&live, *revision)?,
             RollbackTo::Flag(flag) => self.dry_run_flag(&live, flag)?,

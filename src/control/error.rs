@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    api::{Crowded, DataGuard, QuarantinedRelease, RevisionSummary},
+    api::{Crowded, DataGuard, GoingBack, QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
     table::FlagError,
@@ -24,6 +24,9 @@ pub enum ControlError {
     /// The rule of a flag that matches has several variants, and the context no key to choose one by.
     #[error(transparent)]
     KeyMissing(FlagError),
+    /// It goes back in parts already.
+    #[error("{} goes back already, over {}: part {} of {} is live", goes_back(.0), .0.parts.over, .0.parts.part, .0.parts.parts)]
+    GoesBack(Box<GoingBack>),
     /// The key was used for another request.
     #[error("the idempotency key belongs to another request{}", of_revision(*.revision))]
     KeyReused {
@@ -103,6 +106,13 @@ impl ControlError {
     /// True if a restart may bring the refused change: its record may be on the disk, and that which voids it not yet.
     pub fn may_return(&self) -> bool {
         matches!(self, Self::NotDurable(AppendError::Unknown(_)))
+    }
+}
+
+fn goes_back(GoingBack { to, routes, .. }: &GoingBack) -> String {
+    match (to, routes.first()) {
+        (None, Some(route)) => format!("route `{route}`"),
+        _ => "the table".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! - changes: `publish`, `import` with `merge`, `rollback` with `rollback_to` and `route_rollback`; under them `batch`,
 //!   `proposal`, `leave`, `precondition`, `consent`, `idempotency`
+//! - rollbacks and aborts over a time: `spread_loop`, `spread_rollback`, `spread_abort`; under them `spread_registry`, `spread`
 //! - dry runs: `dry_run`, `rollout_dry_run`; under them `outlook` with `outlook_words`, `unproven`, `seen_lately`, `throughput`
 //! - data guards: `data_check` above `data_answers` and `data_guard`; for rollouts `return_check` with `return_question`
 //! - after a swap: `swap`, `convergence`, `receipt`
@@ -19,7 +20,7 @@
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
-//!   `rollout_track`, `rollout_spread`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_track`, `spread`, `withdrawal`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - rehearsals of the judge: `calibration`; under it `calibration_window`, which reads as a rollout does, and
 //!   `calibration_record`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
@@ -131,7 +132,6 @@ mod rollout_record;
 mod rollout_registry;
 mod rollout_return;
 mod rollout_sessions;
-mod rollout_spread;
 mod rollout_track;
 mod rollout_verdict;
 mod rollouts;
@@ -144,6 +144,11 @@ mod route_trails;
 mod saved_file;
 mod seen_lately;
 mod settings;
+mod spread;
+mod spread_abort;
+mod spread_loop;
+mod spread_registry;
+mod spread_rollback;
 mod statistics_retention;
 mod status;
 mod status_part;
@@ -162,6 +167,7 @@ mod verification_shown;
 mod verifications;
 mod warm_levels;
 mod watch_set;
+mod withdrawal;
 mod work;
 
 pub use self::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Consent, ControlError, leave::leave_by};
+use super::{Consent, ControlError, leave::leave_by, withdrawal::Withdrawal};
 use crate::{
     model::{Cause, Change, ChangeSet, Digest, RouteName, TableDocument, TableState, Weights},
     table::Leave,
@@ -22,6 +22,8 @@ pub(super) struct Proposal {
     pub(super) force: bool,
     /// True if what is in flight on releases that leave is cut at once.
     pub(super) cut: bool,
+    /// The sign that it was withdrawn, if it can be.
+    pub(super) order: Option<Withdrawal>,
 }
 
 impl Proposal {
@@ -49,6 +51,7 @@ impl Proposal {
             request: None,
             force: consent.force,
             cut: consent.cut,
+            order: None,
         }))
     }
 
@@ -67,6 +70,7 @@ impl Proposal {
             request: None,
             force: false,
             cut: false,
+            order: None,
         }
     }
 
@@ -92,7 +96,7 @@ impl Proposal {
 
     /// True if it only goes back to what was live, and so waits for no check.
     pub(super) fn is_way_back(&self) -> bool {
-        self.change.is_abort()
+        self.change.is_abort() || matches!(self.cause, Cause::ReturnPart { .. })
     }
 }
 

@@ -19,12 +19,13 @@ use super::{
     resolve::{ResolvedNames, await_addresses, set_rosters},
     revision_log::may_return,
     swap::AppliedSwap,
+    withdrawal::Withdrawal,
 };
 use crate::{
     api::{DataGuard, Receipt},
     history::{FullWeight, StoredRevision},
     model::{Author, Change, ReleaseName, Revision, RevisionRecord, TableDocument, TableState},
-    table::{Draft, RoutingTable, StackChange, compile},
+    table::{Draft, RevisionConflict, RoutingTable, StackChange, compile},
 };
 
 /// Timeout for a publish in the queue. Each of those before it is bounded in time.
@@ -52,6 +53,7 @@ struct CompiledChange<'a> {
 struct Reserved {
     kept: StoredRevision,
     imported: Option<Arc<TableDocument>>,
+    order: Option<Withdrawal>,
 }
 
 /// The table of a reserved revision, to be swapped in once that is written.
@@ -94,32 +96,18 @@ impl Controller {
         consent: impl Into<Consent>,
     ) -> Result<EarlyReceipt<'_>, ControlError> {
         let request = Request {
+            by: self.join_parts(&change, by),
             change,
-            by,
             expected,
             consent: consent.into(),
+            cause: None,
+            order: None,
         };
         self.make(request, DataAnswers::default()).await
     }
 
-    /// Makes a change about which hooks have answered already.
-    pub(super) async fn apply_answered(
-        &self,
-        change: Change,
-        by: Author,
-        expected: Expected,
-        (consent, answers): (Consent, DataAnswers),
-    ) -> Result<Receipt, ControlError> {
-        let request = Request {
-            change,
-            by,
-            expected,
-            consent,
-        };
-        Ok(self.make(request, answers).await?.into_receipt())
-    }
-
-    async fn make(
+    /// Makes a change, about which hooks may have answered already.
+    pub(super) async fn make(
         &self,
         request: Request,
         mut answers: DataAnswers,
@@ -140,7 +128,7 @@ impl Controller {
                 Attempt::Live(swap) => break swap,
             }
         };
-        let is_back = request.change.is_abort();
+        let is_back = request.change.is_abort() || request.cause.is_some();
         let record = is_back.then_some(&swap.record);
         let crowded = record.map(|record| crowded_by(&self.fleet, &self.log, record));
         let convergence = self.converge(&swap).await;
@@ -174,6 +162,11 @@ impl Controller {
         let Some(proposal) = self.check(&live, &request.change, request.expected, consent)? else {
             let receipt = self.unchanged(&live, request);
             return Ok(Attempt::Unchanged(Box::new(receipt)));
+        };
+        let proposal = Proposal {
+            cause: request.cause.clone().unwrap_or(proposal.cause),
+            order: request.order.clone(),
+            ..proposal
         };
         let open = self.check_data(&live, &proposal.state.spec, consent, answers)?;
         if !open.is_empty() {
@@ -274,7 +267,7 @@ impl Controller {
         let (reserved, next) = self.reserve(live, compiled, by);
         self.append(&reserved).await?;
         let swapped = self.swap(live, next, &reserved);
-        let Reserved { kept, imported } = &reserved;
+        let Reserved { kept, imported, .. } = &reserved;
         if swapped.is_ok() || self.log.void(kept, imported.is_some()).await {
             return swapped;
         }
@@ -336,16 +329,20 @@ impl Controller {
             state: Some(proposal.state),
             touched: proposal.touched,
         };
-        let imported = proposal.imported;
+        let (imported, order) = (proposal.imported, proposal.order);
         (
-            Reserved { kept, imported },
+            Reserved {
+                kept,
+                imported,
+                order,
+            },
             NextTable { draft, undo, names },
         )
     }
 
     /// Makes the record durable, within the time it has.
     async fn append(&self, reserved: &Reserved) -> Result<(), ControlError> {
-        let Reserved { kept, imported } = reserved;
+        let Reserved { kept, imported, .. } = reserved;
         let within = self.settings.durable_within;
         self.log.append(kept, imported.as_ref(), within).await
     }
@@ -367,21 +364,26 @@ impl Controller {
         (StackChange::Push(group), undo_to, by.group.clone())
     }
 
-    /// Makes a durable record live, unless a rollback was faster.
+    /// Makes a durable record live, unless a rollback was faster, or its order was withdrawn.
     fn swap(
         &self,
         live: &RoutingTable,
         next: NextTable<'_>,
-        Reserved { kept, imported }: &Reserved,
+        reserved: &Reserved,
     ) -> Result<AppliedSwap<'_>, ControlError> {
+        let Reserved { kept, imported, .. } = reserved;
         let NextTable { draft, undo, names } = next;
         let (revision, parent) = (kept.record.revision, live.revision());
         let set_rosters = |draft: &Draft| set_rosters(draft, &kept.touched, &names.addresses);
         let swapped = {
             let mut index = self.log.index();
-            let swapped =
+            let order = reserved.order.as_ref();
+            let swapped = if order.is_some_and(Withdrawal::is_withdrawn) {
+                Err(RevisionConflict { live: parent })
+            } else {
                 self.table
-                    .publish_after(draft, revision, parent, undo, now_ms(), set_rosters);
+                    .publish_after(draft, revision, parent, undo, now_ms(), set_rosters)
+            };
             if swapped.is_ok() {
                 index.insert(kept.clone());
                 index.imported = imported.clone().or_else(|| index.imported.take());

@@ -1,10 +1,13 @@
 //! A request for a change, and its receipt where there is nothing to make.
 
-use super::{Consent, ControlError, Controller, Expected, precondition::idempotent_replay};
+use super::{
+    Consent, ControlError, Controller, Expected, precondition::idempotent_replay,
+    withdrawal::Withdrawal,
+};
 use crate::{
     api::Receipt,
     history::StoredRevision,
-    model::{Author, Change},
+    model::{Author, Cause, Change},
     table::RoutingTable,
 };
 
@@ -14,6 +17,10 @@ pub(super) struct Request {
     pub(super) by: Author,
     pub(super) expected: Expected,
     pub(super) consent: Consent,
+    /// The cause of the revision, where the change alone does not say it.
+    pub(super) cause: Option<Cause>,
+    /// The sign that it was withdrawn, if it can be.
+    pub(super) order: Option<Withdrawal>,
 }
 
 impl Controller {

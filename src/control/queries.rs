@@ -31,6 +31,7 @@ impl Controller {
         let mut status = reader.status(part, &index, self.current_drift());
         status.rollback.unproven = self.unproven_by_rollback();
         status.rollouts = self.rollout_states(part);
+        status.going_back = self.going_back(part);
         status.quarantine = self.quarantined().to_vec();
         for route in &mut status.routes {
             route.drill = self.drills.last(&route.name);
@@ -105,6 +106,7 @@ impl Controller {
             | Cause::Rollback { .. }
             | Cause::RollbackFlag { .. }
             | Cause::RollbackRoute { .. }
+            | Cause::ReturnPart { .. }
             | Cause::Drill { .. }
             | Cause::Roster
             | Cause::Void => ReplayedResponse::Made(Box::new(receipt)),

@@ -10,7 +10,7 @@ use super::{
     verification_registry::VerificationRegistry,
 };
 use crate::{
-    api::{Crowded, Receipt, Timestamp},
+    api::{Crowded, Receipt, ReturnParts, Timestamp},
     history::StoredRevision,
     model::{Author, Cause, Diff, Digest, Revision, RevisionRecord},
     table::{Departure, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
@@ -53,6 +53,14 @@ impl<'a> EarlyReceipt<'a> {
     #[must_use]
     pub(super) fn crowded(mut self, crowded: Vec<Crowded>) -> Self {
         self.receipt.crowded = crowded;
+        self
+    }
+
+    /// The same receipt of a way back over a time: its progress, and what else there is to say.
+    #[must_use]
+    pub(super) fn in_parts(mut self, parts: Option<ReturnParts>, hint: Option<String>) -> Self {
+        self.receipt.going_back = parts;
+        self.receipt.hint = hint.or(self.receipt.hint);
         self
     }
 
@@ -189,6 +197,7 @@ impl<'a> Receipts<'a> {
             crowded: Vec::new(),
             hint: None,
             drained: None,
+            going_back: None,
         }
     }
 }

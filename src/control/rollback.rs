@@ -60,7 +60,7 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn leave(&self) -> Leave {
+    pub(super) fn leave(&self) -> Leave {
         Leave {
             cut: self.consent.cut,
             ..Leave::ROLLBACK
@@ -116,7 +116,11 @@ impl Controller {
                         self.log.wait_durable(swap.record.revision),
                         self.save_quarantine(is_taken)
                     );
-                    return Ok(self.receipts().of_swap(swap, convergence).crowded(crowded));
+                    let receipt = self.receipts().of_swap(swap, convergence).crowded(crowded);
+                    return Ok(match &to {
+                        RollbackTo::PreviousOver(_) => self.receipt_in_parts(receipt),
+                        _ => receipt,
+                    });
                 }
                 RollbackAttempt::Replayed(kept) => {
                     return Ok(self.receipts().of_replay(&kept).into());
@@ -141,6 +145,7 @@ impl Controller {
     ) -> Result<RollbackAttempt<'_>, ControlError> {
         let target = match to {
             RollbackTo::Previous => RollbackTarget::Previous,
+            RollbackTo::PreviousOver(over) => return self.attempt_over(*over, request),
             RollbackTo::Step => RollbackTarget::Step,
             RollbackTo::Revision(revision) => RollbackTarget::Revision(*revision),
             RollbackTo::Flag(flag) => return self.attempt_flag(flag, request),
@@ -149,7 +154,7 @@ impl Controller {
         self.attempt_level(target, request)
     }
 
-    fn attempt_level(
+    pub(super) fn attempt_level(
         &self,
         target: RollbackTarget,
         request: Request<'_>,
@@ -183,7 +188,7 @@ impl Controller {
         Ok(self.swap_back(&live, target, request))
     }
 
-    fn check_return(
+    pub(super) fn check_return(
         &self,
         live: &RoutingTable,
         spec: &TableSpec,
@@ -198,7 +203,7 @@ impl Controller {
     }
 
     /// Checks of data guards that are still to be asked.
-    fn open_checks(
+    pub(super) fn open_checks(
         &self,
         live: &RoutingTable,
         after: &TableSpec,

@@ -1,5 +1,7 @@
 //! Destinations of rollbacks.
 
+use std::time::Duration;
+
 use super::revision_log::RevisionLog;
 use crate::{
     model::{Cause, FlagName, Revision, RouteName},
@@ -13,6 +15,8 @@ pub enum RollbackTo {
     Flag(FlagName),
     /// The revision before the live one, with the whole group that it belongs to.
     Previous,
+    /// The same, in parts over this time.
+    PreviousOver(Duration),
     /// A revision: if it is not on the undo chain, its content goes on top of what is live.
     Revision(Revision),
     /// The previous split of one route; everything else stays.

@@ -7,6 +7,7 @@ use super::{
     data_answers::DataAnswers,
     gate_question::GateAsking,
     metrics,
+    publish_request::Request,
     return_check::pause_for_data,
     return_question::ReturnQuestion,
     rollout_cells::Cells,
@@ -15,8 +16,9 @@ use super::{
     rollout_record::RolloutRecord,
     rollout_registry::{HeldRollout, RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
-    rollout_spread::total,
     rollout_track::Track,
+    spread::total,
+    withdrawal::Withdrawal,
 };
 use crate::{
     api::{QuarantinedRelease, Receipt, RolloutFinding},
@@ -90,6 +92,9 @@ impl Controller {
     }
 
     async fn try_return(&self, run: &mut RunningRollout) -> Result<CarriedOut, ControlError> {
+        run.order.withdraw();
+        // A swap that has begun is seen below, and none begins from now on.
+        drop(self.log.index());
         match self.may_return(run) {
             Ok(None) => Ok(CarriedOut::Asking),
             Ok(Some(_)) => self.go_on_back(run).await,
@@ -119,16 +124,12 @@ impl Controller {
             }
         };
         let record = entry.record();
-        let made = self.publish_target(&record, (change, &what), (live, answers));
-        // As long as nothing of it is live, a way back makes no revision that would refuse the order.
-        let (mut run, made) = if self.is_back(&record) {
-            let made = made.await;
-            (run, made)
-        } else {
-            drop(run);
-            let made = made.await;
-            (entry.running.lock().await, made)
-        };
+        run.order = Withdrawal::default();
+        let order = run.order.clone();
+        drop(run);
+        let made = self.publish_target(&record, (change, &what), (live, answers), order);
+        let made = made.await;
+        let mut run = entry.running.lock().await;
         if !run.record.machine.awaits(target) {
             return (run, Ok(CarriedOut::Withdrawn));
         }
@@ -148,19 +149,24 @@ impl Controller {
         record: &RolloutRecord,
         (change, what): (Change, &str),
         (live, answers): (Revision, DataAnswers),
+        order: Withdrawal,
     ) -> Result<Receipt, ControlError> {
         self.check_quarantine(record)?;
         self.save_rollouts().await?;
         // It may have been taken back meanwhile.
         self.check_quarantine(record)?;
-        let author = record.author_of(what.to_owned());
-        let expected = Expected::Unchanged(live);
-        let consent = Consent {
-            data: record.is_forced,
-            ..Consent::default()
+        let request = Request {
+            change,
+            by: record.author_of(what.to_owned()),
+            expected: Expected::Unchanged(live),
+            consent: Consent {
+                data: record.is_forced,
+                ..Consent::default()
+            },
+            cause: None,
+            order: Some(order),
         };
-        self.apply_answered(change, author, expected, (consent, answers))
-            .await
+        Ok(self.make(request, answers).await?.into_receipt())
     }
 
     /// Refuses an order forward that the release has no room for, by the requests in flight now; a person may give it

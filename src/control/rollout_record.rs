@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clock::now, hook_outbox::HookOutbox, rollout_spread::SpreadReturn, rollout_track::Tracks,
-};
+use super::{clock::now, hook_outbox::HookOutbox, rollout_track::Tracks, spread::SpreadReturn};
 use crate::{
     api::{
         Rollout, RolloutEntry, RolloutGate, RolloutPause, RolloutState, RolloutStatus, Timestamp,

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::{
     gate_question::GateAsking, return_question::ReturnQuestion, rollout_evidence::EvidenceReader,
     rollout_queries::QueryAsking, rollout_record::RolloutRecord, rollout_sessions::RolloutSessions,
-    rollout_track::Track, saved_file::SavedFile,
+    rollout_track::Track, saved_file::SavedFile, withdrawal::Withdrawal,
 };
 use crate::{
     analysis::Judge,
@@ -60,6 +60,8 @@ pub(super) struct RunningRollout {
     pub(super) looked_at: Instant,
     pub(super) gate: GateAsking,
     pub(super) data: ReturnQuestion,
+    /// Withdraws the order that is being carried out forward.
+    pub(super) order: Withdrawal,
 }
 
 /// Judge of a track, and what gives it the evidence.
@@ -177,6 +179,7 @@ impl RolloutEntry {
                 looked_at: Instant::now(),
                 gate: GateAsking::default(),
                 data: ReturnQuestion::default(),
+                order: Withdrawal::default(),
             }),
         }
     }

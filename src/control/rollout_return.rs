@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
+    clock::now,
     rollout_orders::{CarriedOut, end_superseded, why_back},
     rollout_record::RolloutRecord,
     rollout_registry::RunningRollout,
-    rollout_spread::{SpreadReturn, total},
     rollout_track::Track,
+    spread::{SpreadReturn, are_same_shares},
 };
 use crate::{
-    model::{Actor, Change, Revision, Weights},
+    model::{Actor, Change, Revision},
     rollout::{End, Event},
     table::RollbackTarget,
 };
@@ -89,7 +90,7 @@ impl Controller {
             route.map_or_else(|| track.original.clone(), |route| route.split.clone())
         };
         let splits = record.tracks.iter().map(split).collect();
-        SpreadReturn::new(over, splits, Instant::now())
+        SpreadReturn::new(over, splits, (Instant::now(), now()))
     }
 
     /// True if the last changes are those of a rollout.
@@ -254,11 +255,6 @@ impl Controller {
         tracks.filter(|track| !is_original(track)).collect()
     }
 
-    /// True if its routes have the shares that they had before.
-    pub(super) fn is_back(&self, record: &RolloutRecord) -> bool {
-        self.away(record).is_empty()
-    }
-
     /// The end of a way back that was begun before the process was killed: its revisions are on the disk, and the state that
     /// ordered them is not.
     pub(super) fn interrupted_return(&self, record: &RolloutRecord) -> Option<End> {
@@ -294,31 +290,4 @@ fn returned(run: &mut RunningRollout) {
     };
     let what = format!("{}: {have} again{words}", state.as_str());
     run.record.note("switchback", what);
-}
-
-/// True if two splits give each release the same share.
-fn are_same_shares(one: &Weights, other: &Weights) -> bool {
-    let (of_one, of_other) = (total(one), total(other));
-    let weight = |weights: &Weights, name| u64::from(weights.get(name).copied().unwrap_or(0));
-    let mut names = one.keys().chain(other.keys());
-    names.all(|name| weight(one, name) * of_other == weight(other, name) * of_one)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_are_the_same_whatever_the_weights_add_up_to() {
-        let weights = |blue, green| -> Weights {
-            [("blue", blue), ("green", green)]
-                .map(|(name, weight)| (name.parse().unwrap(), weight))
-                .into()
-        };
-        assert!(are_same_shares(&weights(1, 0), &weights(100, 0)));
-        assert!(are_same_shares(&weights(95, 5), &weights(950, 50)));
-        assert!(!are_same_shares(&weights(95, 5), &weights(94, 6)));
-        let alone: Weights = [("blue".parse().unwrap(), 3)].into();
-        assert!(are_same_shares(&alone, &weights(7, 0)));
-    }
 }

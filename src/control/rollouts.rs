@@ -93,7 +93,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Makes the first step live. The lock is held all the time: the loop must not carry out what is refused here.
+    /// Makes the first step live. No other order is carried out meanwhile but a way back, which withdraws it: the loop must
+    /// not carry out what is refused here.
     async fn first_step(
         &self,
         entry: &Arc<RolloutEntry>,
@@ -120,6 +121,9 @@ impl Controller {
             Ok(()) => {
                 let done;
                 (run, done) = self.carry_out(entry, run, action).await;
+                if matches!(done, Ok(CarriedOut::Withdrawn)) {
+                    return Err(run.record.machine.withdrawal().into());
+                }
                 done.map(drop)
             }
             refused => refused,

@@ -71,6 +71,7 @@ impl StatusReader<'_> {
                 .collect(),
             drift,
             rollouts: Vec::new(),
+            going_back: Vec::new(),
             quarantine: Vec::new(),
             verifications: Vec::new(),
             stale_flags: Vec::new(),

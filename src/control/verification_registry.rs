@@ -291,9 +291,10 @@ impl VerificationRegistry {
     }
 }
 
-/// True for what undoes a decision: a rollback, and an abort. The way back of a drill undoes no release that harmed users.
+/// True for what undoes a decision: a rollback, and an abort. The way back of a drill undoes no release that harmed users,
+/// and of one in parts the last is the one to look back from.
 fn is_way_back(record: &RevisionRecord) -> bool {
-    if is_of_drill(record) {
+    if is_of_drill(record) || record.cause.is_amid_return() {
         return false;
     }
     record.cause.is_rollback() || !aborted_routes(record).is_empty()

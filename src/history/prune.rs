@@ -64,6 +64,7 @@ fn orphans(
             | Cause::Publish
             | Cause::RollbackFlag { .. }
             | Cause::RollbackRoute { .. }
+            | Cause::ReturnPart { .. }
             | Cause::Drill { to: None }
             | Cause::Roster
             | Cause::Void => false,

@@ -221,7 +221,7 @@ fn parse(bytes: &[u8]) -> Option<(JournalEntry, Option<Entry>)> {
 pub(super) fn builds_on(entry: &Entry) -> bool {
     matches!(
         entry.record.cause,
-        Cause::RollbackFlag { .. } | Cause::RollbackRoute { .. }
+        Cause::RollbackFlag { .. } | Cause::RollbackRoute { .. } | Cause::ReturnPart { .. }
     )
 }
 

@@ -88,6 +88,16 @@ pub enum Cause {
         #[serde(default)]
         to: Revision,
     },
+    /// A part of a way back that is spread over a time (`?over=30s`).
+    ReturnPart {
+        /// The revision that it leads to; absent for an abort, which leads to the stable release.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Revision>,
+        /// The part, counted from 1.
+        part: u32,
+        /// Number of parts.
+        parts: u32,
+    },
     /// Only endpoints joined or left: a fact, not a decision.
     Roster,
     /// A drill made live what was live already, or took that back: a fact, not a decision.
@@ -110,8 +120,14 @@ impl Cause {
             Self::Rollback { .. }
                 | Self::RollbackFlag { .. }
                 | Self::RollbackRoute { .. }
+                | Self::ReturnPart { to: Some(_), .. }
                 | Self::Drill { to: Some(_) }
         )
+    }
+
+    /// True for a part of a way back after which others are still to come.
+    pub const fn is_amid_return(&self) -> bool {
+        matches!(self, Self::ReturnPart { part, parts, .. } if *part < *parts)
     }
 
     /// True for a revision of a drill: it has the content of the one before it.
@@ -122,10 +138,11 @@ impl Cause {
     /// Name in metrics and tables.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Publish => "publish",
-            Self::Rollback { .. } | Self::RollbackFlag { .. } | Self::RollbackRoute { .. } => {
-                "rollback"
-            }
+            Self::Publish | Self::ReturnPart { to: None, .. } => "publish",
+            Self::Rollback { .. }
+            | Self::RollbackFlag { .. }
+            | Self::RollbackRoute { .. }
+            | Self::ReturnPart { to: Some(_), .. } => "rollback",
             Self::Roster => "roster",
             Self::Drill { .. } => "drill",
             Self::Import => "import",
@@ -152,7 +169,7 @@ pub struct RevisionRecord {
     pub cause: Cause,
     /// Digest of the table's decisions.
     pub digest: Digest,
-    /// The change; absent for a rollback, whose content is that of the revision in its cause, and for a void number.
+    /// The change; absent for a rollback of everything, whose content is that of the revision in its cause, and for a void number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
     /// Digest of the request if it differs from the change: an import.

@@ -92,6 +92,14 @@ fn of_revision(one: &RevisionSummary) -> Notice {
             let route = route.as_ref().map_or("a route", |route| route.as_str());
             (NoticeLevel::Warning, format!("rollback of {route} to {to}"))
         }
+        Cause::ReturnPart { to, part, parts } => {
+            let to = to.map_or_else(
+                || "the stable release".to_owned(),
+                |to| format!("revision {to}"),
+            );
+            let what = format!("part {part} of {parts} of the way back to {to}");
+            (NoticeLevel::Warning, what)
+        }
         cause => (NoticeLevel::Info, cause.as_str().to_owned()),
     };
     Notice {

@@ -59,6 +59,31 @@ fn a_hint_names_the_flag_that_mends_it() {
 }
 
 #[test]
+fn a_time_or_a_number_that_does_not_fit_says_what_does() {
+    let admin = TestAdmin::start();
+    for (arguments, hint) in [
+        (
+            &["rollback", "--over", "-5s"][..],
+            "`-5s` is not a duration: write a number with a unit",
+        ),
+        (&["abort", "chat", "--over", "2h"], "over 1s to 1h"),
+        (
+            &["rollout", "abort", "chat", "--over", "-5s"],
+            "`-5s` is not a duration",
+        ),
+        (&["watch", "--last", "-1"], "write one from 0 to 1024"),
+        (
+            &["rollback", "--over", "5s", "--step"],
+            "'--over <TIME>' cannot be used with '--step'",
+        ),
+    ] {
+        let (status, said) = run_failing(&admin, arguments);
+        assert_eq!(status, Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn what_the_environment_says_is_not_shown_as_if_it_had_to_be_typed() {
     let variables = [
         ("SWITCHBACK_ADMIN", "http://127.0.0.1:1"),

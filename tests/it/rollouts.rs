@@ -30,6 +30,7 @@ mod good;
 mod killed;
 mod killed_trains;
 mod kinds;
+mod over;
 mod quarantine;
 mod queries;
 mod sessions;

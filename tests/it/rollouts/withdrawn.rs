@@ -1,15 +1,11 @@
 //! Orders forward that wait, and are withdrawn by the way back.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 
 use super::*;
 
-#[test]
-fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abort() {
-    let bench = Bench::start();
-    let before = bench.split("chat");
-    let path = bench.begin(LONG);
-    // A check that is not answered: nothing says whether green could take everything.
+/// Gives green an endpoint whose check is not answered before the sender is dropped.
+fn silent_green(bench: &Bench) -> (Origin, Sender<()>) {
     let (answer, answers) = channel::<()>();
     let answers = std::sync::Mutex::new(answers);
     let silent = Origin::answering(move |request| {
@@ -24,6 +20,16 @@ fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abo
     });
     let (status, receipt) = bench.ask("PUT", "/v1/releases/green", &release.to_string());
     assert_eq!(status, 200, "{receipt}");
+    (silent, answer)
+}
+
+#[test]
+fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abort() {
+    let bench = Bench::start();
+    let before = bench.split("chat");
+    let path = bench.begin(LONG);
+    // Nothing says whether green could take everything.
+    let (_silent, answer) = silent_green(&bench);
     thread::scope(|scope| {
         let promote = scope.spawn(|| bench.ask("POST", &format!("{path}/promote"), ""));
         let said = |what: &str| {
@@ -55,4 +61,38 @@ fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abo
     let (_, ended) = bench.ask("GET", &path, "");
     assert_eq!(ended["state"], "aborted", "{ended:#}");
     assert!(ended.get("waiting_for").is_none(), "{ended:#}");
+}
+
+#[test]
+fn a_start_that_waits_for_a_first_check_holds_up_no_abort_and_gives_nothing_after_it() {
+    let bench = Bench::start();
+    let before = bench.split("chat");
+    let (_silent, answer) = silent_green(&bench);
+    let live = || bench.ask("GET", "/v1/status", "").1["revision"].clone();
+    let before = (before, live());
+    let body = format!(r#"{{"route":"chat","to":"green","plan":{LONG}}}"#);
+    thread::scope(|scope| {
+        let start = scope.spawn(|| bench.ask("POST", "/v1/rollouts", &body));
+        let end = Instant::now() + Duration::from_secs(30);
+        while bench.ask("GET", "/v1/rollouts", "").1["rollouts"] == json!([]) {
+            assert!(Instant::now() < end && !start.is_finished());
+            thread::yield_now();
+        }
+        let (status, rollout) = bench.ask("POST", "/v1/rollouts/chat/abort", "");
+        assert_eq!(
+            (status, &rollout["state"]),
+            (200, &json!("aborted")),
+            "{rollout:#}"
+        );
+        assert!(!start.is_finished(), "it waits still");
+        drop(answer);
+        let (status, refusal) = start.join().unwrap();
+        assert_eq!(status, 409, "{refusal}");
+        let detail = refusal["detail"].as_str().unwrap();
+        assert!(detail.contains("has ended"), "{refusal}");
+    });
+    assert_eq!((bench.split("chat"), live()), before);
+    let (_, ended) = bench.ask("GET", "/v1/rollouts/chat", "");
+    assert_eq!(ended["state"], "aborted", "{ended:#}");
+    bench.begin(LONG);
 }
