@@ -67,6 +67,7 @@ const FILES: &[File] = files![
     "views/failure.js"
     "views/flag_shares.js"
     "views/frame.js"
+    "views/going_back.js"
     "views/listing.js"
     "views/login.js"
     "views/mirror_panel.js"

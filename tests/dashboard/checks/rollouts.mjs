@@ -64,6 +64,31 @@ export const checks = {
     assert.deepEqual((await world.api('GET', 'quarantine')).releases, []);
   },
 
+  async 'rollouts: what goes back in parts is shown, and is back at once by a button'(browser) {
+    const world = await World.start({ split: 'blue = 100, green = 0' });
+    const atOnce = async page => {
+      await page.getByText(/part 1 of 10, the last in /).first().waitFor();
+      await page.getByRole('button', { name: 'Go back at once' }).click();
+    };
+    const plan = { steps: [{ weight: 50, hold: '1h' }, { weight: 100 }] };
+    const { id } = await world.api('POST', 'rollouts', { route: 'chat', to: 'green', plan });
+    await world.api('POST', `rollouts/${id}/abort?over=1h`);
+    const page = await browser.open(`${world.url}#/rollouts`);
+    await atOnce(page);
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back now' }).click();
+    await until('the rollout is given up', async () => (await world.api('GET', 'rollouts')).rollouts[0].state === 'aborted');
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
+    await world.api('POST', 'routes/chat/switch', { to: 'green' });
+    await world.api('POST', 'rollback?over=1h');
+    await page.getByRole('link', { name: 'Now' }).click();
+    await atOnce(page);
+    await page.getByRole('dialog').getByRole('button', { name: 'Go back at once' }).click();
+    await page.getByText(/^All is back; revision/).waitFor();
+    assert.deepEqual(await world.weights(), { blue: 100, green: 0 });
+    assert.deepEqual((await world.api('GET', 'status')).going_back, []);
+    assert.equal(world.answers.failed, 0);
+  },
+
   async 'rollouts: two routes get their steps as one'(browser) {
     const more = '[[routes]]\nname = "tools"\npath_prefix = "/tools"\nsplit = { blue = 100 }';
     const world = await World.start({ split: 'blue = 100, green = 0', more });

@@ -32,6 +32,9 @@ export function span(value) {
 // A point in time as `3 min ago`.
 export const ago = time => `${span((serverNow() - Date.parse(time)) / 1000)} ago`;
 
+// A point in time as `in 3 min`.
+export const until = time => `in ${span((Date.parse(time) - serverNow()) / 1000)}`;
+
 export const clock = time => new Date(time).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString('en')} ${number === 1 ? one : many}`;
@@ -45,6 +48,7 @@ export function cause(cause) {
   switch (cause?.kind) {
     case 'rollback': return `rollback to ${cause.to}`;
     case 'rollback_route': return `rollback of ${cause.route ?? 'a route'} to ${cause.to}`;
+    case 'return_part': return `${cause.to === undefined ? 'abort' : `rollback to ${cause.to}`}, part ${cause.part} of ${cause.parts}`;
     case 'drill': return cause.to === undefined ? 'drill' : `drill, back to ${cause.to}`;
     case 'roster': return 'endpoints';
     case undefined: return '';

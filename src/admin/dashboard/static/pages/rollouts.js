@@ -2,6 +2,7 @@
 
 import { html } from '../html.js';
 import { ago, clock, words } from '../format.js';
+import { RolloutReturn } from '../views/going_back.js';
 import { Listing } from '../views/listing.js';
 import { RolloutCommands } from '../views/rollout_panel.js';
 import { Verdict } from '../views/verdict.js';
@@ -31,6 +32,7 @@ function Rollout({ rollout, session }) {
       ${rollout.paused_for && ` for ${words(rollout.paused_for)}`}
       ${' '}step ${step + 1} of ${plan.steps.length}, held for ${rollout.held}; begun ${ago(rollout.started_at)} by ${rollout.author}${ended && `, ended ${ago(ended)}`}
       ${rollout.message && html`: <q>${rollout.message}</q>`}</p>
+    <${RolloutReturn} rollout=${rollout} session=${session} />
     ${rollout.waiting_for && html`<p class="note warn">${rollout.waiting_for}</p>`}
     ${rollout.gate && html`<p>Gate ${rollout.gate.hook}: ${rollout.gate.decision}${rollout.gate.reason && `, ${rollout.gate.reason}`}</p>`}
     <${Verdict} verdict=${rollout.verdict} from=${from} to=${to} />

@@ -3,6 +3,7 @@
 import { html } from '../html.js';
 import { words } from '../format.js';
 import { commandRollout } from './command_dialog.js';
+import { RolloutReturn } from './going_back.js';
 
 const COMMANDS = {
   planned: ['abort'],
@@ -43,6 +44,7 @@ export function RolloutPanel({ rollout, route, session }) {
       ${session.may_change && html`<${RolloutCommands} rollout=${rollout} />`}
     </div>
     <p aria-live="polite">${verdict ?? rollout.verdict}</p>
+    <${RolloutReturn} rollout=${rollout} session=${session} />
     ${rollout.waiting_for && html`<p class="note warn">${rollout.waiting_for}</p>`}
   </div>`;
 }

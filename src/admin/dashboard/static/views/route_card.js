@@ -3,6 +3,7 @@
 import { html } from '../html.js';
 import { ago, words } from '../format.js';
 import { liveShares } from '../figures.js';
+import { GoingBack } from './going_back.js';
 import { MirrorPanel } from './mirror_panel.js';
 import { ReleaseTable } from './release_table.js';
 import { RolloutPanel } from './rollout_panel.js';
@@ -32,6 +33,7 @@ export function RouteCard({ route, status, session }) {
       ${session.may_change && !rollout && html`<${RouteActions} route=${route} status=${status} />`}
     </div>
     <${SplitBar} route=${route} live=${liveShares(route.name)} />
+    <${GoingBack} all=${status.going_back ?? []} route=${route.name} session=${session} />
     ${rollout && html`<${RolloutPanel} rollout=${rollout} route=${route.name} session=${session} />`}
     <${ReleaseTable} route=${route} status=${status} />
     <${MirrorPanel} route=${route} />
