@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod analysis;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("seal", &[]),
     ("analysis", &[]),
+    ("backup", &["model"]),
     ("rollout", &["analysis", "model"]),
     ("message", &["model"]),
     // the stack
@@ -43,12 +44,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["fleet", "model", "net", "stats", "table"]),
     ("demo", &["config", "message", "model"]),
     // the control plane
-    ("history", &["model"]),
+    ("history", &["backup", "model"]),
     (
         "control",
         &[
             "analysis",
             "api",
+            "backup",
             "config",
             "fleet",
             "history",
@@ -131,8 +133,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "api",
+            "backup",
             "config",
             "demo",
+            "history",
             "model",
             "net",
             "server",

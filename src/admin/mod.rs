@@ -41,6 +41,7 @@
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
 //! | `/v1/revisions/{n}/effect` | GET | key figures before and after one revision |
+//! | `/v1/backup` | GET, POST | a backup of this moment; with the keys |
 //! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/calibration` | GET | rehearsals of the judge with two halves of one release |
@@ -59,6 +60,7 @@
 
 mod auth;
 mod auth_failures;
+mod backups;
 mod body;
 mod browser_guard;
 mod browser_sessions;

@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     auth::{Access, Authenticator, authenticate},
+    backups,
     body::announced,
     browser_guard::{OwnPages, guard},
     browser_sessions::BrowserSessions,
@@ -166,6 +167,10 @@ fn small() -> OpenApiRouter<AdminState> {
         ))
         .routes(routes!(rollouts::list_rollouts, rollouts::start_rollout))
         .routes(routes!(rollouts::read_rollout))
+        .routes(routes!(
+            backups::take_backup,
+            backups::take_backup_with_keys
+        ))
         .routes(routes!(drills::list_drills, drills::start_drill))
         .routes(routes!(drills::read_drill))
         .routes(routes!(verifications::list_verifications))
@@ -249,9 +254,10 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 // A reload is not a change of its own: the changes are in the file. A preview token changes nothing. A
                 // rollout is a plan of changes, and its commands name it. The quarantine is not in the table. A drill leaves
-                // things as they are.
+                // things as they are. A backup reads.
                 let changes = path != "/v1/reload"
                     && path != "/v1/drills"
+                    && !path.starts_with("/v1/backup")
                     && !path.ends_with("/preview")
                     && path != "/v1/feedback"
                     && path != "/v1/session"

@@ -3,6 +3,7 @@
 //!
 //! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
+mod backup;
 mod calibration;
 mod changes;
 mod crowded;
@@ -39,6 +40,7 @@ mod verification;
 mod work;
 
 pub use self::{
+    backup::BackupRequest,
     calibration::{
         CalibrationFinding, CalibrationPeak, CalibrationReport, RouteCalibration,
         RunningCalibration,

@@ -31,6 +31,12 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Timeout for a whole request. The server bounds the longest change far below.
 const WHOLE: Duration = Duration::from_secs(30);
 
+/// Timeout for a file.
+const DOWNLOAD: Duration = Duration::from_secs(300);
+
+/// Media type of a file.
+const OCTETS: &str = "application/octet-stream";
+
 /// Largest response that is read.
 const LARGEST: usize = 256 << 20;
 
@@ -243,6 +249,31 @@ impl Client {
                 let message = format!("{} did not respond within {} s", self.url, most.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
             })
+    }
+
+    /// Sends a request whose response is a file.
+    pub(super) async fn download(&self, ask: ApiRequest) -> Result<Vec<u8>, Failure> {
+        let exchange = async {
+            let response = self.http.request(self.request(ask)?).await;
+            let response = response.map_err(|error| self.unreachable(&error))?;
+            let (status, kind) = (
+                response.status(),
+                response.headers().get(header::CONTENT_TYPE),
+            );
+            let is_file = status.is_success() && kind.is_some_and(|kind| kind == OCTETS);
+            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            let body = body.map_err(|error| self.broken(&*error))?.to_bytes();
+            if is_file {
+                return Ok(body.to_vec());
+            }
+            let problem = Failure::problem(status.as_u16(), &body);
+            Err(problem.unwrap_or_else(|| self.no_api(status)))
+        };
+        let done = tokio::time::timeout(DOWNLOAD, exchange).await;
+        done.unwrap_or_else(|_| {
+            let message = format!("{} did not respond in {} s", self.url, DOWNLOAD.as_secs());
+            Err(Failure::new(Exit::Unreachable, message))
+        })
     }
 
     /// Sends a request whose response does not end.

@@ -7,6 +7,7 @@
 mod access;
 mod admin_url;
 mod args;
+mod backup;
 mod calibration;
 mod change;
 mod changes;
@@ -32,12 +33,16 @@ mod options;
 mod outlook;
 mod output;
 mod part;
+mod passphrase;
 mod plan;
 mod preview;
+mod private_file;
 mod quarantine;
 mod queries;
 mod render;
 mod resources;
+mod restore;
+mod restore_part;
 mod rollout_watch;
 mod rollout_words;
 mod rollouts;
@@ -116,6 +121,7 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             serve::demo(listen, &access.admin()?, history)
         }
         Verb::Here(LocalCommand::KeepHistory { part }) => serve::keep(part.is_some()),
+        Verb::Here(LocalCommand::Restore(args)) => restore::restore(&access, *args),
         Verb::Here(LocalCommand::Serve {
             config,
             wins,
@@ -133,6 +139,7 @@ fn remote(access: &AccessArgs, verb: RemoteCommand) -> Result<Out, Failure> {
 
 async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Failure> {
     match verb {
+        RemoteCommand::Backup(args) => backup::backup(client, args).await,
         RemoteCommand::Change(verb) => ask_change(client, verb, json).await,
         RemoteCommand::Diff { from, to } => queries::diff(client, from, to).await,
         RemoteCommand::Endpoint(verb) => endpoints::endpoint(client, verb).await,

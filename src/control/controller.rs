@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     ControlError,
+    backup_registry::BackupRegistry,
     calibration::Calibration,
     convergence::{Convergence, converge},
     cuts,
@@ -68,6 +69,7 @@ pub struct Controller {
     pub(super) verifications: Arc<VerificationRegistry>,
     pub(super) feedback: FeedbackDesk,
     pub(super) kpis: KpiBoard,
+    pub(super) backups: BackupRegistry,
     pub(super) events: Arc<EventHub>,
     pub(super) calibration: Calibration,
 }
@@ -151,6 +153,7 @@ impl Controller {
             verifications,
             feedback: FeedbackDesk::default(),
             kpis: KpiBoard::default(),
+            backups: BackupRegistry::default(),
             events,
             calibration,
         }

@@ -106,6 +106,13 @@ impl IdempotencyStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// All responses that are kept, the oldest first.
+    pub(super) fn all(&self) -> Vec<(String, Arc<StoredResponse>)> {
+        let inner = self.inner();
+        let row = |key: &String| Some((key.clone(), Arc::clone(inner.kept.get(key)?)));
+        inner.order.iter().filter_map(row).collect()
+    }
+
     /// The digest of the request that is in progress under an author's key.
     pub(super) fn request_of(&self, by: &Author) -> Option<Digest> {
         let key = by.idempotency_key.as_ref()?;

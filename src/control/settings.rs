@@ -1,6 +1,6 @@
 //! Settings of the control plane.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     config::{Calibrate, Config, Drills},
@@ -26,6 +26,8 @@ pub struct Settings {
     pub drills: Drills,
     /// True if the table came from a file that people edit: only then can the live table drift from it.
     pub has_file: bool,
+    /// The configuration file, which is part of a backup.
+    pub file: Option<PathBuf>,
     /// The verification of rollbacks.
     pub verification: VerificationSettings,
     /// Rehearsals of the judge.
@@ -56,6 +58,7 @@ impl Settings {
             drain: config.timeouts.drain.0,
             drills: config.drills.clone(),
             has_file: true,
+            file: None,
             verification: VerificationSettings {
                 enabled: config.verification.enabled,
                 requests: config.verification.requests,
@@ -77,6 +80,7 @@ impl Default for Settings {
             drain: Duration::from_secs(15 * 60),
             drills: Drills::default(),
             has_file: true,
+            file: None,
             verification: VerificationSettings::default(),
             calibrate: Calibrate::default(),
         }

@@ -5,6 +5,7 @@
 //! one is late, further ones are refused.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::{
         fd::OwnedFd,
@@ -18,6 +19,7 @@ use std::{
 
 use super::{
     beside::{read_beside, write_beside},
+    data_dir,
     ipc::{self, BESIDE, HISTORY_WRITER, Message},
     messages::BesideRequest,
 };
@@ -65,6 +67,20 @@ impl BesideFiles {
     /// If it cannot be read, or is damaged.
     pub fn read(&self, name: &str) -> io::Result<Option<String>> {
         read_beside(&self.folder, name)
+    }
+
+    /// The texts of all files that there are, and that can be read, by name. Blocks.
+    ///
+    /// # Errors
+    /// If one is there and cannot be read.
+    pub fn all(&self) -> io::Result<BTreeMap<String, String>> {
+        let mut texts = BTreeMap::new();
+        for name in data_dir::beside_names() {
+            if let Some(text) = self.read(name)? {
+                texts.insert(name.to_owned(), text);
+            }
+        }
+        Ok(texts)
     }
 
     /// Keeps a file that cannot be read under another name, so that the next write does not replace it.

@@ -40,7 +40,38 @@ const BESIDE: [&str; 15] = [
     "verifications.json.damaged",
     "verifications.json.new",
 ];
-const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];
+/// Folder of a history that is being restored.
+pub(super) const RESTORE_NEW: &str = "restore.new";
+/// The same once it is to replace the present one, whose files are put aside.
+pub(super) const RESTORE_READY: &str = "restore.ready";
+/// The same once its files are moved to their places.
+pub(super) const RESTORE_MOVING: &str = "restore.moving";
+/// Folder of the history that was replaced last.
+pub(super) const BEFORE_RESTORE: &str = "before-restore";
+const FILES: [&str; 9] = [
+    STORE,
+    SLOT_FILE,
+    MARK,
+    LOCK,
+    SEAL_KEY,
+    RESTORE_NEW,
+    RESTORE_READY,
+    RESTORE_MOVING,
+    BEFORE_RESTORE,
+];
+
+/// Names of the files that the control plane keeps beside the history.
+pub(super) fn beside_names() -> impl Iterator<Item = &'static str> {
+    BESIDE.into_iter().filter(|name| {
+        let extension = Path::new(name).extension();
+        extension.is_some_and(|extension| extension == "json")
+    })
+}
+
+/// Names of all files that a restored history replaces.
+pub(super) fn replaced_names() -> impl Iterator<Item = &'static str> {
+    [STORE, SLOT_FILE, MARK].into_iter().chain(BESIDE)
+}
 
 /// Time that a start waits for the lock of a living process, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -64,6 +95,12 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     sync(parent.unwrap_or(Path::new("."))).map_err(unreadable)
+}
+
+/// Creates a folder for its owner only, if there is none.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path)
 }
 
 /// Restricts the folder of an earlier version to its owner. A folder with other content is left alone: its files are

@@ -18,6 +18,7 @@ use super::{
     durability::{FaultInjector, FaultPoint},
     error::{HistoryError, WriteError},
     record::Entry,
+    replacement,
     rollback_journal::{JournalFile, JournalWrite},
     store::Store,
     writer_client::WriterClient,
@@ -65,6 +66,7 @@ impl Disk {
     pub(super) fn here(path: &Path) -> Result<Self, HistoryError> {
         data_dir::make(path)?;
         let lock = data_dir::lock(path, std::process::id())?;
+        replacement::go_on(path)?;
         Ok(Self::Here(Arc::new(InProcess {
             folder: path.to_owned(),
             lock: Mutex::new(Some(lock)),

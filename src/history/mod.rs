@@ -10,6 +10,7 @@
 //!
 //! This module stores and finds records; the control plane decides which of them become live, and in which order.
 
+mod backup;
 mod batch;
 mod beside;
 mod beside_files;
@@ -27,7 +28,10 @@ mod pending;
 mod prune;
 mod queue;
 mod record;
+mod replacement;
 mod replay;
+mod restore;
+mod restore_error;
 mod revision_allocator;
 mod rollback_journal;
 mod seal;
@@ -47,16 +51,8 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use self::{
-    batch::Contents,
-    disk::{Disk, JournalScan},
-    journal_writer::JournalWriter,
-    pending::Pending,
-    queue::Job,
-    revision_allocator::RevisionAllocator,
-    writer::Writer,
-};
 pub use self::{
+    backup::{BackupSource, CheckedBackup},
     beside_files::BesideFiles,
     data_dir::SEAL_KEY,
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
@@ -66,8 +62,19 @@ pub use self::{
     queue::AppendError,
     record::{Entry, FullWeight, with_whole},
     replay::{Loaded, StoredRevision},
+    restore::{restore, verify},
+    restore_error::RestoreError,
     stored_response::{AnswerRow, StoredResponse},
     writer_process::{run_beside_process, run_writer_process},
+};
+use self::{
+    batch::Contents,
+    disk::{Disk, JournalScan},
+    journal_writer::JournalWriter,
+    pending::Pending,
+    queue::Job,
+    revision_allocator::RevisionAllocator,
+    writer::Writer,
 };
 use crate::model::{Revision, TableDocument, TableState};
 
@@ -212,6 +219,11 @@ impl History {
             self.writer.refill();
         }
         revision
+    }
+
+    /// Upper end of the reserved numbers: those above were never used.
+    pub fn reserved(&self) -> u64 {
+        self.numbers.upper_end()
     }
 
     /// Writes a record that must be durable before it becomes live. The result comes once it is on the disk.

@@ -99,6 +99,29 @@ pub(super) fn replay(
     Ok((loaded, late))
 }
 
+/// Whole tables that some of these revisions need beside them, so that a replay leads to the tables that they have.
+pub(super) fn needed_snapshots(kept: &[StoredRevision]) -> BTreeMap<Revision, Snapshot> {
+    let (mut replay, mut needed) = (Replay::default(), BTreeMap::new());
+    for one in kept {
+        let revision = one.record.revision;
+        let entry = Entry {
+            record: (*one.record).clone(),
+            whole: one.whole.clone(),
+        };
+        let mut one = one.clone();
+        if let Some(state) = &mut one.state {
+            match replay.derive(&entry) {
+                Some(derived) => *state = derived,
+                None => drop(needed.insert(revision, Snapshot::of(state))),
+            }
+            replay.live = Some(replay.kept.len());
+        }
+        replay.places.insert(revision, replay.kept.len());
+        replay.kept.push(one);
+    }
+    needed
+}
+
 /// Marks skipped records as void: the parent of a later record is older than they are, so they
 /// were written but never live.
 fn never_live(records: &mut [Entry]) -> Vec<Revision> {

@@ -40,6 +40,11 @@ impl RevisionAllocator {
         self.taken.load(Ordering::Relaxed)
     }
 
+    /// Upper end of the reserved numbers; above it none was taken.
+    pub(super) fn upper_end(&self) -> u64 {
+        self.last_taken().max(self.reserved.load(Ordering::Relaxed))
+    }
+
     /// Reservation to write for a whole free block.
     pub(super) fn wanted(&self) -> u64 {
         self.last_taken() + BLOCK

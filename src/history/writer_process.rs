@@ -29,7 +29,7 @@ use super::{
     guarded,
     ipc::{self, Message},
     messages::{BesideRequest, JournalContents, JournalRequest, StoreRequest},
-    record,
+    record, replacement,
     rollback_journal::JournalFile,
     store::Store,
 };
@@ -144,6 +144,7 @@ impl StoreHandler {
     fn take_lock(&mut self, folder: PathBuf, owner: u32) -> Result<(), HistoryError> {
         data_dir::make(&folder)?;
         self.lock = Some(data_dir::lock(&folder, owner)?);
+        replacement::go_on(&folder)?;
         // The folder is set once.
         let _first = self.place.set(folder);
         Ok(())

@@ -69,6 +69,7 @@ pub(super) fn open_controller(
     Controller::open(
         Settings {
             has_file: options.file.is_some(),
+            file: options.file.clone(),
             ..Settings::new(config)
         },
         history,

@@ -338,7 +338,7 @@ fn run(mut command: Command, name: &str) -> bool {
 }
 
 /// Fills a file system to the last block.
-fn fill(folder: &Path) -> PathBuf {
+pub(crate) fn fill(folder: &Path) -> PathBuf {
     let path = folder.join("ballast");
     let mut file = std::fs::File::create(&path).unwrap();
     for size in [1 << 16, 1 << 12, 1] {

@@ -9,6 +9,7 @@ mod admin;
 mod agent_cards;
 mod agent_errors;
 mod agent_sessions;
+mod backup;
 mod balancing;
 mod calibration;
 mod capacity;

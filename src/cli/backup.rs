@@ -1,0 +1,86 @@
+//! `backup`: takes a backup of a running proxy.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use clap::Args;
+use hyper::Method;
+use serde_json::json;
+
+use super::{
+    client::{ApiRequest, Client},
+    exit::{Exit, Failure},
+    output::Out,
+    passphrase::PassphraseArgs,
+    private_file,
+};
+use crate::{api::BackupRequest, history::CheckedBackup};
+
+/// Arguments of a backup.
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The file, `-` for standard output [default: a name with the time, in the current folder]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Include the key for session ids, encrypted with a passphrase
+    #[arg(long)]
+    with_keys: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(super) async fn backup(client: &Client, args: BackupArgs) -> Result<Out, Failure> {
+    let ask = if args.with_keys {
+        let passphrase = args.passphrase.required()?;
+        ApiRequest::of(Method::POST, "/v1/backup").json(&BackupRequest { passphrase })
+    } else {
+        ApiRequest::get("/v1/backup")
+    };
+    let bytes = client.download(ask).await?;
+    // What is kept for the bad day is read as on that day.
+    let read = CheckedBackup::read(&bytes);
+    let checked = read.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let output = args.output.unwrap_or_else(by_time);
+    if output == Path::new("-") {
+        let written = std::io::stdout().write_all(&bytes);
+        written.map_err(|error| unwritten(&output, &error))?;
+        return Ok(Out::default());
+    }
+    private_file::replace(&output, &bytes).map_err(|error| unwritten(&output, &error))?;
+    Ok(written(&output, bytes.len(), &checked))
+}
+
+fn written(file: &Path, bytes: usize, checked: &CheckedBackup) -> Out {
+    let (manifest, count) = (&checked.backup().manifest, checked.revisions().len());
+    let text = format!(
+        "{}  {count} revisions, revision {} is live, {bytes} bytes; every revision checked\n",
+        file.display(),
+        manifest.live
+    );
+    let json = json!({
+        "file": file,
+        "bytes": bytes,
+        "live": manifest.live,
+        "revisions": count,
+        "keys": checked.backup().has_keys(),
+    });
+    Out {
+        text,
+        json: json.to_string().into_bytes(),
+    }
+}
+
+/// A name that sorts by time, such as `switchback-20270131T120000Z.backup`.
+fn by_time() -> PathBuf {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now = now.replace(['-', ':'], "");
+    format!("switchback-{now}.backup").into()
+}
+
+fn unwritten(file: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("`{}` cannot be written: {error}", file.display());
+    Failure::new(Exit::History, message)
+}
