@@ -2,11 +2,7 @@
 //!
 //! Both halves are the same release, so each *worse* is a false alarm. Without routes in `[calibrate]` nothing of this runs.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
@@ -15,56 +11,17 @@ use super::{
     calibration_record::{Rehearsal, RouteRehearsals},
     calibration_window::{CalibrationWindow, Subject},
     clock::now,
-    saved_file::SavedFile,
     watch_set::ReleaseKey,
 };
 use crate::{
     analysis::Settings,
     api::CalibrationReport,
-    history::BesideFiles,
     model::{PlanSpec, RouteName, RouteSpec, TableState},
     table::RoutingTable,
 };
 
-/// Name of the file in the folder of the history.
-const FILE: &str = "calibration.json";
 /// Interval at which each rehearsal is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The rehearsals that run, and those that have ended.
-#[derive(Debug)]
-pub(super) struct Calibration {
-    ended: Mutex<BTreeMap<RouteName, RouteRehearsals>>,
-    running: Mutex<BTreeMap<RouteName, CalibrationWindow>>,
-    file: SavedFile,
-}
-
-impl Calibration {
-    /// The rehearsals that were saved in the folder of the history. One that ran at the end of the process is not among
-    /// them.
-    pub(super) fn open(files: &Arc<BesideFiles>, is_on: bool) -> Self {
-        let file = SavedFile::new(files, FILE);
-        let ended = if is_on { file.read() } else { BTreeMap::new() };
-        Self {
-            ended: Mutex::new(ended),
-            running: Mutex::default(),
-            file,
-        }
-    }
-
-    // Safe to ignore poisoning: what panics under these locks leaves the maps whole.
-    fn ended(&self) -> MutexGuard<'_, BTreeMap<RouteName, RouteRehearsals>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn running(&self) -> MutexGuard<'_, BTreeMap<RouteName, CalibrationWindow>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn save(&self, within: Duration) -> bool {
-        self.file.write(|| self.ended().clone(), within).await
-    }
-}
 
 impl Controller {
     /// Looks at the rehearsals once a second, for as long as it is polled; ends at once if there are no routes for it.

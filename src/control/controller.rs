@@ -8,7 +8,7 @@ use std::{
 use super::{
     ControlError,
     backup_registry::BackupRegistry,
-    calibration::Calibration,
+    calibration_registry::Calibration,
     convergence::{Convergence, converge},
     cuts,
     drift::DriftCache,

@@ -22,8 +22,8 @@
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
 //!   `rollout_track`, `spread`, `withdrawal`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
-//! - rehearsals of the judge: `calibration`; under it `calibration_window`, which reads as a rollout does, and
-//!   `calibration_record`
+//! - rehearsals of the judge: `calibration`; under it `calibration_registry`, `calibration_window`, which reads as a rollout
+//!   does, and `calibration_record`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
 //!   `drill_schedule`, `drill_registry`, `drill_record`
@@ -41,6 +41,7 @@ mod backups;
 mod batch;
 mod calibration;
 mod calibration_record;
+mod calibration_registry;
 mod calibration_window;
 mod candidates;
 mod capacity;
