@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::{
     access::AccessArgs,
-    backup::BackupArgs,
+    backup::{BACKUP_HELP, BackupArgs},
     changes::ManyArgs,
     config_file::ConfigFile,
     drill::DrillArgs,
@@ -21,7 +21,7 @@ use super::{
     plan::PlanVerb,
     quarantine::{QUARANTINE_HELP, QuarantineVerb},
     resources::{ReleaseVerb, RouteVerb},
-    restore::RestoreArgs,
+    restore::{RESTORE_HELP, RestoreArgs},
     rollouts::RolloutVerb,
     split_args::SplitArgs,
     table::Import,
@@ -122,9 +122,7 @@ pub(super) enum LocalCommand {
         shell: Shell,
     },
     /// Restore a backup: into the folder of a history, or a part of it as a change of a running proxy
-    #[command(
-        after_help = "Without --revision and --route the proxy of that folder must not run. Nothing is written before all of the backup is checked; a history that was there stays in the folder `before-restore`.\n\nExamples:\n  switchback restore switchback.backup --list\n  switchback restore switchback.backup --history /var/lib/switchback\n  switchback restore switchback.backup --history /var/lib/switchback --config-to /etc/switchback.toml\n  switchback restore switchback.backup --revision 41 -m 'back to Friday'\n  switchback restore switchback.backup --route chat --dry-run"
-    )]
+    #[command(after_help = RESTORE_HELP)]
     Restore(Box<RestoreArgs>),
     /// Print the version of this program
     #[command(after_help = "Example:\n  switchback version")]
@@ -137,9 +135,7 @@ pub(super) enum RemoteCommand {
     #[command(flatten)]
     Change(ChangeVerb),
     /// Take a backup of the running proxy, as one file
-    #[command(
-        after_help = "It has the history, the revision numbers, what is kept beside the history, and the configuration file; with --with-keys also the key for session ids. Every revision in it is checked before the file gets its name.\n\nExamples:\n  switchback backup\n  switchback backup -o /backups/switchback.backup\n  switchback backup -o - | ssh backups 'cat > switchback.backup'\n  switchback backup --with-keys --passphrase-file /etc/switchback/backup.pass"
-    )]
+    #[command(after_help = BACKUP_HELP)]
     Backup(BackupArgs),
     /// Show the live table, its health, and what a rollback would do
     #[command(

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::{api::BackupRequest, history::CheckedBackup};
 
+/// Help below the options.
+pub(super) const BACKUP_HELP: &str = "It has the history, the revision numbers, what is kept beside the history, and the configuration file; with --with-keys also the key for session ids. Every revision in it is checked before the file gets its name.\n\nExamples:\n  switchback backup\n  switchback backup -o /backups/switchback.backup\n  switchback backup -o - | ssh backups 'cat > switchback.backup'\n  switchback backup --with-keys --passphrase-file /etc/switchback/backup.pass";
+
 /// Arguments of a backup.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {

@@ -28,6 +28,9 @@ use crate::{
     telemetry::ErrorChain,
 };
 
+/// Help below the options.
+pub(super) const RESTORE_HELP: &str = "Without --revision and --route the proxy of that folder must not run. Nothing is written before all of the backup is checked; a history that was there stays in the folder `before-restore`.\n\nExamples:\n  switchback restore switchback.backup --list\n  switchback restore switchback.backup --history /var/lib/switchback\n  switchback restore switchback.backup --history /var/lib/switchback --config-to /etc/switchback.toml\n  switchback restore switchback.backup --revision 41 -m 'back to Friday'\n  switchback restore switchback.backup --route chat --dry-run";
+
 /// Arguments of a restore.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
