@@ -9,10 +9,14 @@ use axum::{
 };
 
 use super::{
-    body::Body, caller::Caller, error::ApiError, respond::run_detached, state::AdminState,
+    body::Body, caller::Caller, error::ApiError, json_response::json, respond::run_detached,
+    state::AdminState,
 };
 use crate::{
-    api::BackupRequest, config::TokenRole, control::TakeBackupError, telemetry::ErrorChain,
+    api::{BackupRequest, BackupRun, BackupStatus},
+    config::TokenRole,
+    control::TakeBackupError,
+    telemetry::ErrorChain,
 };
 
 /// Media type of a backup.
@@ -46,6 +50,31 @@ pub(super) async fn take_backup_with_keys(
     taken(&admin, Some(request.passphrase)).await
 }
 
+/// Backups that the proxy makes in its folder.
+#[utoipa::path(get, path = "/v1/backups", tag = "backups",
+    responses((status = 200, description = "the settings and the last outcomes", body = BackupStatus)))]
+pub(super) async fn read_backups(State(admin): State<AdminState>) -> Response {
+    json(&admin.controller.backups())
+}
+
+/// Makes a backup in the folder of the proxy now, as it does by itself.
+///
+/// It has its name once it was read again, restored into a scratch folder, and every revision compared.
+#[utoipa::path(post, path = "/v1/backups", tag = "backups",
+    responses((status = 200, description = "the outcome", body = BackupRun)))]
+pub(super) async fn make_backup(State(admin): State<AdminState>) -> Result<Response, ApiError> {
+    let controller = Arc::clone(&admin.controller);
+    let work = async move { controller.make_backup().await };
+    let run = run_detached(work).await?.map_err(|error| untaken(&error))?;
+    Ok(json(&run))
+}
+
+fn no_folder() -> ApiError {
+    let title = "there is no folder for backups";
+    let refusal = ApiError::new(StatusCode::CONFLICT, "no-backup-folder", title);
+    refusal.hint("set `[backup] path` in the configuration file, and restart")
+}
+
 async fn taken(admin: &AdminState, passphrase: Option<String>) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
     let work = async move { controller.back_up(passphrase).await };
@@ -64,6 +93,7 @@ async fn taken(admin: &AdminState, passphrase: Option<String>) -> Result<Respons
 fn untaken(error: &TakeBackupError) -> ApiError {
     let text = ErrorChain(error).to_string();
     match error {
+        TakeBackupError::NoFolder => no_folder(),
         TakeBackupError::Busy => ApiError::overloaded(&text),
         TakeBackupError::Keys(_) => ApiError::invalid(text),
         TakeBackupError::Unreadable { .. } => {

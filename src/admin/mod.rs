@@ -42,6 +42,7 @@
 //! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
 //! | `/v1/revisions/{n}/effect` | GET | key figures before and after one revision |
 //! | `/v1/backup` | GET, POST | a backup of this moment; with the keys |
+//! | `/v1/backups` | GET, POST | the backups that the proxy makes by itself; makes one now |
 //! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/calibration` | GET | rehearsals of the judge with two halves of one release |

@@ -167,6 +167,7 @@ fn small() -> OpenApiRouter<AdminState> {
         ))
         .routes(routes!(rollouts::list_rollouts, rollouts::start_rollout))
         .routes(routes!(rollouts::read_rollout))
+        .routes(routes!(backups::read_backups, backups::make_backup))
         .routes(routes!(
             backups::take_backup,
             backups::take_backup_with_keys

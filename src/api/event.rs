@@ -91,6 +91,17 @@ pub enum EventBody {
         /// Reasons of its failure.
         failures: Vec<String>,
     },
+    /// The proxy has made a backup in its folder, or has failed to.
+    Backup {
+        /// Its file; absent if none was made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// Its size in bytes.
+        bytes: u64,
+        /// Reason of the failure, of the backup or of the command after it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// A version of a release is in quarantine, or it is lifted.
     Quarantine {
         /// The release.
@@ -167,6 +178,7 @@ impl EventBody {
             Self::Rollout { .. } => "rollout",
             Self::Verification { .. } => "verification",
             Self::Drill { .. } => "drill",
+            Self::Backup { .. } => "backup",
             Self::Quarantine { .. } => "quarantine",
             Self::Endpoint { .. } => "endpoint",
             Self::Release { .. } => "release",

@@ -40,7 +40,7 @@ mod verification;
 mod work;
 
 pub use self::{
-    backup::BackupRequest,
+    backup::{BackupRequest, BackupRun, BackupStatus},
     calibration::{
         CalibrationFinding, CalibrationPeak, CalibrationReport, RouteCalibration,
         RunningCalibration,

@@ -16,11 +16,15 @@ use super::{
     output::Out,
     passphrase::PassphraseArgs,
     private_file,
+    text::clean,
 };
-use crate::{api::BackupRequest, history::CheckedBackup};
+use crate::{
+    api::{BackupRequest, BackupRun},
+    history::CheckedBackup,
+};
 
 /// Help below the options.
-pub(super) const BACKUP_HELP: &str = "It has the history, the revision numbers, what is kept beside the history, and the configuration file; with --with-keys also the key for session ids. Every revision in it is checked before the file gets its name.\n\nExamples:\n  switchback backup\n  switchback backup -o /backups/switchback.backup\n  switchback backup -o - | ssh backups 'cat > switchback.backup'\n  switchback backup --with-keys --passphrase-file /etc/switchback/backup.pass";
+pub(super) const BACKUP_HELP: &str = "It has the history, the revision numbers, what is kept beside the history, and the configuration file; with --with-keys also the key for session ids. Every revision in it is checked before the file gets its name.\n\nExamples:\n  switchback backup\n  switchback backup -o /backups/switchback.backup\n  switchback backup -o - | ssh backups 'cat > switchback.backup'\n  switchback backup --with-keys --passphrase-file /etc/switchback/backup.pass\n  switchback backup --by-proxy";
 
 /// Arguments of a backup.
 #[derive(Debug, Args)]
@@ -33,9 +37,15 @@ pub(super) struct BackupArgs {
     with_keys: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Have the proxy make one now, in the folder of `[backup] path`, verified and kept like those that it makes by itself
+    #[arg(long, conflicts_with_all = ["output", "with_keys"])]
+    by_proxy: bool,
 }
 
 pub(super) async fn backup(client: &Client, args: BackupArgs) -> Result<Out, Failure> {
+    if args.by_proxy {
+        return by_proxy(client).await;
+    }
     let ask = if args.with_keys {
         let passphrase = args.passphrase.required()?;
         ApiRequest::of(Method::POST, "/v1/backup").json(&BackupRequest { passphrase })
@@ -54,6 +64,26 @@ pub(super) async fn backup(client: &Client, args: BackupArgs) -> Result<Out, Fai
     }
     private_file::replace(&output, &bytes).map_err(|error| unwritten(&output, &error))?;
     Ok(written(&output, bytes.len(), &checked))
+}
+
+async fn by_proxy(client: &Client) -> Result<Out, Failure> {
+    let answer = client
+        .send(ApiRequest::of(Method::POST, "/v1/backups"))
+        .await?;
+    let run: BackupRun = answer.read()?;
+    let file = run.file.as_deref().unwrap_or("none");
+    let text = format!(
+        "{}  {} revisions, revision {} is live, {} bytes; restored and compared\n",
+        clean(file),
+        run.revisions,
+        run.live,
+        run.bytes
+    );
+    if let Some(error) = &run.error {
+        return Err(Failure::new(Exit::History, clean(error)).with_json(answer.body));
+    }
+    let json = answer.body;
+    Ok(Out { text, json })
 }
 
 fn written(file: &Path, bytes: usize, checked: &CheckedBackup) -> Out {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::{rollout_words::state, rollouts::goes_back, text::clean};
 use crate::{
     api::{
-        GoingBack, QuarantinedRelease, RolloutStatus, StaleFlag, Status, VerificationState,
-        VerificationStatus, VerificationVerdict,
+        BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, StaleFlag, Status,
+        VerificationState, VerificationStatus, VerificationVerdict,
     },
     model::RouteName,
 };
@@ -21,6 +21,7 @@ const MOST_NAMES: usize = 3;
 pub(super) fn notices(status: &Status) -> String {
     let files = status.durability.damaged.iter();
     let mut text: String = files.map(|name| damaged(name)).collect();
+    text.extend(status.backup.as_ref().and_then(backup));
     text.extend(status.rollouts.iter().map(rollout));
     text.extend(status.going_back.iter().map(going_back));
     let verifications = status.verifications.iter();
@@ -43,6 +44,19 @@ pub(super) fn notices(status: &Status) -> String {
 fn damaged(name: &str) -> String {
     let name = clean(name);
     format!("DAMAGED: what was saved in {name} could not be read at the start, and is not known\n")
+}
+
+/// A line if the last backup has failed.
+fn backup(status: &BackupStatus) -> Option<String> {
+    let error = status.last.as_ref()?.error.as_ref()?;
+    let good = status
+        .good_at
+        .map(|at| format!("; the last good one is of {at}"));
+    Some(format!(
+        "BACKUP FAILS: {}{}\n",
+        clean(error),
+        good.unwrap_or_default()
+    ))
 }
 
 fn stale(flag: &StaleFlag) -> String {

@@ -257,6 +257,11 @@ fn words(body: &EventBody) -> String {
             failures,
             ..
         } => format!("of {route} has {}: {}", state.as_str(), failures.join("; ")),
+        EventBody::Backup { file, bytes, error } => {
+            let file = file.as_deref().unwrap_or("none was made");
+            let error = error.as_ref().map(|error| format!(": {error}"));
+            format!("{file}, {bytes} bytes{}", error.unwrap_or_default())
+        }
         EventBody::Quarantine {
             release,
             version,

@@ -45,6 +45,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     bounds::numbers(config, &mut found);
     bounds::spans(config, &mut found);
     config.verification.check(&mut found);
+    config.backup.check(&config.history, &mut found);
     if let Some(cloudwatch) = &config.cloudwatch {
         cloudwatch.check(&mut found);
     }

@@ -8,9 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Calibrate, Cloudwatch, Datadog, Discovery, Drills, Feedback, HealthChecks,
-    History, HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry, Prometheus,
-    ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
+    AccessLog, Admin, Backups, Calibrate, Cloudwatch, Datadog, Discovery, Drills, Feedback,
+    HealthChecks, History, HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry,
+    Prometheus, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -42,6 +42,8 @@ pub struct Config {
     pub ofrep: Ofrep,
     /// Storage of revisions.
     pub history: History,
+    /// Backups that the proxy makes by itself.
+    pub backup: Backups,
     /// Retention of warm revisions.
     pub rollback: Rollback,
     /// Rehearsals of the way back.
@@ -163,6 +165,9 @@ impl Config {
     /// Visits every file path with its configuration path, to resolve or to check it.
     pub(super) fn each_path(&mut self, mut visit: impl FnMut(String, &mut PathBuf)) {
         visit("history.path".into(), &mut self.history.path);
+        if let Some(path) = &mut self.backup.path {
+            visit("backup.path".into(), path);
+        }
         if let Some(path) = &mut self.access_log.path {
             visit("access_log.path".into(), path);
         }

@@ -12,6 +12,7 @@ use std::{
 use thiserror::Error;
 
 mod advice;
+mod backups;
 mod bounds;
 mod calibrate;
 mod check;
@@ -46,6 +47,7 @@ mod wrong_key;
 mod wrong_value;
 
 pub use self::{
+    backups::Backups,
     calibrate::Calibrate,
     check::FileCheck,
     check_hooks::gate_problems,

@@ -30,6 +30,9 @@ pub enum TakeBackupError {
     /// Another backup is being taken.
     #[error("another backup is being taken")]
     Busy,
+    /// There is no folder for backups.
+    #[error("there is no folder for backups")]
+    NoFolder,
     /// The keys cannot be encrypted.
     #[error(transparent)]
     Keys(#[from] BackupError),
@@ -52,6 +55,14 @@ impl Controller {
     pub async fn back_up(&self, passphrase: Option<String>) -> Result<Vec<u8>, TakeBackupError> {
         let one = self.backups.begin();
         let _one = one.ok_or(TakeBackupError::Busy)?;
+        self.compose_backup(passphrase).await
+    }
+
+    /// The bytes of a backup of this moment. The caller has the one place.
+    pub(super) async fn compose_backup(
+        &self,
+        passphrase: Option<String>,
+    ) -> Result<Vec<u8>, TakeBackupError> {
         let small = self.read_small_files(passphrase.is_some()).await?;
         let (keys, source) = self.backup_source(small);
         let composed = spawn_blocking(move || {

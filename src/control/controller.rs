@@ -123,6 +123,7 @@ impl Controller {
         let verifications = Arc::new(verifications);
         let calibration = Calibration::open(&beside, !settings.calibrate.routes.is_empty());
         let durable_within = settings.durable_within;
+        let backups = BackupRegistry::new(settings.backups.clone(), beside.apart());
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
             effects: SwapEffects {
@@ -153,7 +154,7 @@ impl Controller {
             verifications,
             feedback: FeedbackDesk::default(),
             kpis: KpiBoard::default(),
-            backups: BackupRegistry::default(),
+            backups,
             events,
             calibration,
         }
@@ -172,7 +173,8 @@ impl Controller {
             self.run_verifications(),
             self.run_kpis(),
             self.run_calibration(),
-            self.run_events()
+            self.run_events(),
+            self.run_backups()
         );
     }
 

@@ -17,7 +17,7 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
-//! - backups: `backups` with `backup_registry`
+//! - backups: `backups`, `backup_loop`; under them `backup_registry`, `drill_schedule`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
@@ -36,6 +36,8 @@
 //! - what users say of answers: `feedback` with `feedback_desk`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
+mod backup_loop;
+mod backup_metrics;
 mod backup_registry;
 mod backups;
 mod batch;

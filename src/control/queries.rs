@@ -37,6 +37,7 @@ impl Controller {
             route.drill = self.drills.last(&route.name);
         }
         status.verifications = self.verification_states(part);
+        status.backup = Some(self.backups()).filter(|backups| backups.path.is_some());
         status.stale_flags = flag_queries::stale(live.compiled().spec(), now_ms());
         status
     }

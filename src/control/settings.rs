@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    config::{Calibrate, Config, Drills},
+    config::{Backups, Calibrate, Config, Drills},
     history::KEPT_REVISIONS,
 };
 
@@ -26,6 +26,8 @@ pub struct Settings {
     pub drills: Drills,
     /// True if the table came from a file that people edit: only then can the live table drift from it.
     pub has_file: bool,
+    /// Backups that are made by themselves.
+    pub backups: Backups,
     /// The configuration file, which is part of a backup.
     pub file: Option<PathBuf>,
     /// The verification of rollbacks.
@@ -58,6 +60,7 @@ impl Settings {
             drain: config.timeouts.drain.0,
             drills: config.drills.clone(),
             has_file: true,
+            backups: config.backup.clone(),
             file: None,
             verification: VerificationSettings {
                 enabled: config.verification.enabled,
@@ -80,6 +83,7 @@ impl Default for Settings {
             drain: Duration::from_secs(15 * 60),
             drills: Drills::default(),
             has_file: true,
+            backups: Backups::default(),
             file: None,
             verification: VerificationSettings::default(),
             calibrate: Calibrate::default(),

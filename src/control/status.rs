@@ -75,6 +75,7 @@ impl StatusReader<'_> {
             quarantine: Vec::new(),
             verifications: Vec::new(),
             stale_flags: Vec::new(),
+            backup: None,
         }
     }
 

@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{
+    backup_folder::{StoreBackup, StoredBackup, store_backup},
     beside::{read_beside, write_beside},
     data_dir,
     ipc::{self, BESIDE, HISTORY_WRITER, Message},
@@ -100,31 +103,58 @@ impl BesideFiles {
         damaged.clone()
     }
 
+    /// Files of the same folder, written by a process of their own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::new(&self.folder, self.program.as_deref())
+    }
+
     /// Replaces a file by JSON. Blocks, where another process writes at most so long.
     ///
     /// # Errors
     /// If it is not known to be written: one that is late may be written all the same.
     pub fn write(&self, name: &str, json: &str, within: Duration) -> io::Result<()> {
-        let Some(program) = &self.program else {
+        if self.program.is_none() {
             return write_beside(&self.folder, name, json);
+        }
+        let request = BesideRequest::Write {
+            folder: self.folder.clone(),
+            name: name.to_owned(),
+            json: json.to_owned(),
         };
+        self.call(&request, within)
+    }
+
+    /// Keeps a backup in a folder once it is verified. Blocks, where another process writes at most so long.
+    ///
+    /// # Errors
+    /// If it is not known to be kept. Those that were there before are kept then.
+    pub fn store_backup(&self, request: StoreBackup, within: Duration) -> io::Result<StoredBackup> {
+        if self.program.is_none() {
+            let stored = store_backup(&request);
+            return stored.map_err(|error| io::Error::other(error.in_full()));
+        }
+        self.call(&BesideRequest::Backup(request), within)
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        request: &BesideRequest,
+        within: Duration,
+    ) -> io::Result<T> {
+        let program = self.program.as_deref().ok_or(io::ErrorKind::NotFound)?;
         let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let mut process = match place.take() {
             Some(process) => process,
             None => Process::start(program)?,
         };
-        let request = Message::of(&BesideRequest {
-            folder: self.folder.clone(),
-            name: name.to_owned(),
-            json: json.to_owned(),
-        });
-        let written = process.write(&request, within);
-        // Of one that is gone another is started with the next write.
-        let is_gone = matches!(&written, Err(error) if !is_refusal(error));
+        let reply = process.call(&Message::of(request), within);
+        // Of one that is gone another is started with the next call.
+        let is_gone = matches!(&reply, Err(error) if !is_refusal(error));
         if !is_gone || process.is_late {
             *place = Some(process);
         }
-        written
+        reply
     }
 }
 
@@ -152,7 +182,7 @@ impl Process {
         })
     }
 
-    fn write(&mut self, request: &Message, within: Duration) -> io::Result<()> {
+    fn call<T: DeserializeOwned>(&mut self, request: &Message, within: Duration) -> io::Result<T> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer in time");
         if self.is_late {
             if !ipc::is_readable(&self.channel, Duration::ZERO)? {
@@ -167,7 +197,7 @@ impl Process {
             return Err(late());
         }
         let reply = ipc::receive(&self.channel)?;
-        ipc::decode::<Result<(), String>>(&reply)?.map_err(io::Error::other)
+        ipc::decode::<Result<T, String>>(&reply)?.map_err(io::Error::other)
     }
 }
 

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{batch::Batch, rollback_journal::JournalWrite, wire_forms::os_path};
+use super::{
+    backup_folder::StoreBackup, batch::Batch, rollback_journal::JournalWrite, wire_forms::os_path,
+};
 use crate::model::Revision;
 
 /// Request on the store's channel.
@@ -42,13 +44,18 @@ pub(super) enum JournalRequest<W = JournalWrite> {
     },
 }
 
-/// Request to the process that writes the files beside the history; the reply is `Result<(), String>`.
+/// Request to the process that writes the files beside the history.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct BesideRequest {
-    #[serde(with = "os_path")]
-    pub(super) folder: PathBuf,
-    pub(super) name: String,
-    pub(super) json: String,
+pub(super) enum BesideRequest {
+    /// Replaces a file; the reply is `Result<(), String>`.
+    Write {
+        #[serde(with = "os_path")]
+        folder: PathBuf,
+        name: String,
+        json: String,
+    },
+    /// Keeps a backup; the reply is `Result<StoredBackup, String>`.
+    Backup(StoreBackup),
 }
 
 /// Content of the journal.

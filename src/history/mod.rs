@@ -11,6 +11,7 @@
 //! This module stores and finds records; the control plane decides which of them become live, and in which order.
 
 mod backup;
+mod backup_folder;
 mod batch;
 mod beside;
 mod beside_files;
@@ -53,6 +54,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     backup::{BackupSource, CheckedBackup},
+    backup_folder::{FoundBackup, StoreBackup, StoredBackup, backup_name, latest_backup},
     beside_files::BesideFiles,
     data_dir::SEAL_KEY,
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},

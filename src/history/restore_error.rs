@@ -42,3 +42,16 @@ pub enum RestoreError {
         source: io::Error,
     },
 }
+
+impl RestoreError {
+    /// Its text with those of its causes.
+    pub(super) fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}

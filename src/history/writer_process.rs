@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
+    backup_folder::store_backup,
     batch::Batch,
     beside::write_beside,
     data_dir,
@@ -77,8 +78,15 @@ pub fn run_beside_process() -> io::Result<()> {
     guarded::quiet();
     let channel = lane_of(io::stdin().as_fd())?;
     serve(&channel, |ask: BesideRequest| {
-        let BesideRequest { folder, name, json } = ask;
-        Ok(Message::of(&worded(write_beside(&folder, &name, &json))))
+        Ok(match ask {
+            BesideRequest::Write { folder, name, json } => {
+                Message::of(&worded(write_beside(&folder, &name, &json)))
+            }
+            BesideRequest::Backup(request) => {
+                let stored = store_backup(&request);
+                Message::of(&stored.map_err(|error| error.in_full()))
+            }
+        })
     });
     Ok(())
 }

@@ -27,7 +27,10 @@ const MOST_ERRORS: usize = 4 * 1024;
 struct Group(Option<Child>);
 
 /// Runs a command, and returns its output, up to `most` bytes.
-pub(super) async fn run(
+///
+/// # Errors
+/// If it cannot be started, fails, or takes longer than the limit.
+pub async fn run(
     words: &[String],
     input: String,
     most: usize,

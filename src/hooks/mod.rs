@@ -27,6 +27,7 @@ mod slack;
 pub use self::{
     ask::ask,
     call::deliver,
+    command::run as run_command,
     data_question::{DataQuestion, ask_about_data},
     decision::{Answer, Decision},
     error::{CallError, HookError},

@@ -12,6 +12,7 @@ mod escape;
 mod export;
 mod exposition;
 mod flag_traffic;
+mod history_names;
 mod log;
 mod log_level;
 mod metric;

@@ -1,6 +1,10 @@
 //! All metrics: name, type, help. The table in the README is checked against this list.
 
 pub use super::{
+    history_names::{
+        BACKUP_BYTES, BACKUP_FAILING, BACKUP_INTERVAL, BACKUP_TIMESTAMP, BACKUPS,
+        HISTORY_DAMAGED_FILES, HISTORY_DURABLE_REVISION, HISTORY_ERRORS, HISTORY_PENDING,
+    },
     metric::{Kind, Metric},
     mirror_names::{
         MIRROR_ANSWERS, MIRROR_BYTES, MIRROR_JSON, MIRROR_PENDING, MIRROR_REQUESTS, MIRROR_SECONDS,
@@ -249,30 +253,6 @@ pub const DRIFT: Metric = (
     Kind::Gauge,
     "1 if the live table differs from the last imported file",
 );
-/// Revision that a restart would restore.
-pub const HISTORY_DURABLE_REVISION: Metric = (
-    "switchback_history_durable_revision",
-    Kind::Gauge,
-    "The revision that a restart would restore",
-);
-/// Files beside the history that could not be read at the start.
-pub const HISTORY_DAMAGED_FILES: Metric = (
-    "switchback_history_damaged_files",
-    Kind::Gauge,
-    "Files beside the history that could not be read at the start",
-);
-/// Failed writes to the history.
-pub const HISTORY_ERRORS: Metric = (
-    "switchback_history_errors_total",
-    Kind::Counter,
-    "Failed writes to the history",
-);
-/// Records waiting to be written.
-pub const HISTORY_PENDING: Metric = (
-    "switchback_history_pending_records",
-    Kind::Gauge,
-    "Revisions waiting to be written to the history",
-);
 /// 1 if a rollback would work now.
 pub const ROLLBACK_READY: Metric = (
     "switchback_rollback_ready",
@@ -315,6 +295,11 @@ pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
     ADMIN_AUTH_FAILURES,
     AGENT_CARDS,
+    BACKUPS,
+    BACKUP_BYTES,
+    BACKUP_FAILING,
+    BACKUP_INTERVAL,
+    BACKUP_TIMESTAMP,
     BUILD_INFO,
     CONNECTIONS,
     CONNECTIONS_REFUSED,

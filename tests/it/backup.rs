@@ -5,8 +5,9 @@ use std::{fs, path::Path, sync::Arc};
 use serde_json::{Value, json};
 use switchback::{
     backup::Keys,
-    control::RollbackTo,
-    history::{CheckedBackup, History, StoredRevision, restore},
+    config::Backups,
+    control::{RollbackTo, Settings},
+    history::{CheckedBackup, History, StoredRevision, latest_backup, restore},
     model::{Digest, Revision},
 };
 
@@ -16,7 +17,7 @@ use crate::{
     support::{
         TestAdmin,
         cli::{file, program, run_failing, run_ok, stderr, stdout},
-        write,
+        wait_until, write,
     },
 };
 
@@ -133,7 +134,7 @@ async fn a_backup_amid_changes_is_of_one_moment_and_has_every_digest() {
 async fn after_a_prune_a_backup_has_the_tables_that_are_needed() {
     let folder = folder();
     let path = history_path(&folder);
-    let settings = switchback::control::Settings {
+    let settings = Settings {
         keep: 10,
         ..Default::default()
     };
@@ -347,4 +348,146 @@ fn a_full_disk_harms_neither_the_last_backup_nor_the_history() {
     assert!(!history.join("restore.new").exists());
     fs::remove_file(mount.path().join("ballast")).unwrap();
     assert_eq!((fs::read(good).unwrap(), held(&history)), before);
+}
+
+/// A fixture that makes backups into a folder.
+fn making(history: &Path, backups: Backups) -> ControllerFixture {
+    let settings = Settings {
+        backups,
+        ..Settings::default()
+    };
+    ControllerFixture::open_with(history, settings, None)
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_are_made_by_themselves_and_the_oldest_leave() {
+    let folder = folder();
+    let path = folder.path().join("backups");
+    let backups = Backups {
+        path: Some(path.clone()),
+        every: Some("1s".parse().unwrap()),
+        keep: 2,
+        after: Vec::new(),
+    };
+    let fixture = making(&history_path(&folder), backups);
+    fixture.import_weights(10, 20).await;
+    let controller = Arc::clone(&fixture.controller);
+    let running = tokio::spawn(async move { controller.run().await });
+    let is_rotated = || {
+        let last = fixture.controller.backups().last;
+        files(&path).len() == 2 && last.is_some_and(|run| run.live == fixture.revision())
+    };
+    let first = latest_backup(&path).unwrap();
+    assert!(first.is_none());
+    wait_until("two are kept", is_rotated);
+    let before = files(&path);
+    wait_until("an older one has left", || {
+        let now = files(&path);
+        now.len() == 2 && !now.contains(&before[0])
+    });
+    running.abort();
+    let status = fixture.controller.backups();
+    let latest = latest_backup(&path).unwrap().unwrap();
+    assert_eq!(status.last.unwrap().error, None);
+    assert_eq!(status.good_bytes, latest.bytes);
+    let bytes = fs::read(latest.path).unwrap();
+    let checked = CheckedBackup::read(&bytes).unwrap();
+    assert_eq!(checked.backup().manifest.live, fixture.revision());
+}
+
+#[tokio::test]
+async fn a_command_gets_the_file_and_its_failure_is_told() {
+    let folder = folder();
+    let path = folder.path().join("backups");
+    let copy = folder.path().join("copy");
+    let after = |words: &[&str]| Backups {
+        path: Some(path.clone()),
+        after: words.iter().map(ToString::to_string).collect(),
+        ..Backups::default()
+    };
+    let script = "cp \"$2\" \"$1\"";
+    let words = ["sh", "-c", script, "sh", copy.to_str().unwrap()];
+    let fixture = making(&folder.path().join("one"), after(&words));
+    fixture.import_weights(10, 20).await;
+    let run = fixture.controller.make_backup().await.unwrap();
+    assert_eq!(run.error, None);
+    assert_eq!(
+        fs::read(&copy).unwrap(),
+        fs::read(run.file.unwrap()).unwrap()
+    );
+
+    let fixture = making(
+        &folder.path().join("two"),
+        after(&["sh", "-c", "echo no room >&2; exit 3"]),
+    );
+    let run = fixture.controller.make_backup().await.unwrap();
+    let error = run.error.unwrap();
+    assert!(
+        error.contains("status 3") && error.contains("no room"),
+        "{error}"
+    );
+    assert!(
+        Path::new(&run.file.unwrap()).exists(),
+        "the backup itself is good"
+    );
+    let status = fixture.controller.backups();
+    assert!(status.last.unwrap().error.is_some() && status.good_at.is_some());
+}
+
+#[tokio::test]
+async fn a_process_of_its_own_writes_it_and_a_full_disk_keeps_the_last_good_one() {
+    let Some(mount) = Mount::new(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"]) else {
+        return;
+    };
+    let folder = folder();
+    let path = mount.path().join("backups");
+    let settings = Settings {
+        backups: Backups {
+            path: Some(path.clone()),
+            keep: 1,
+            ..Backups::default()
+        },
+        ..Settings::default()
+    };
+    let fixture = ControllerFixture::apart_with(&history_path(&folder), settings);
+    fixture.import_weights(10, 20).await;
+    let good = fixture.controller.make_backup().await.unwrap();
+    assert_eq!(good.error, None);
+    let before = files(&path);
+    crate::durability::fill(&mount.path());
+    let failed = fixture.controller.make_backup().await.unwrap();
+    assert!(
+        failed.file.is_none() && failed.error.is_some(),
+        "{failed:?}"
+    );
+    assert_eq!(files(&path), before);
+    fs::remove_file(mount.path().join("ballast")).unwrap();
+    let again = fixture.controller.make_backup().await.unwrap();
+    assert_eq!(again.error, None);
+    assert_eq!(files(&path).len(), 1);
+    assert_ne!(files(&path), before);
+    fixture.controller.close(std::time::Duration::from_secs(5));
+}
+
+#[test]
+fn without_a_folder_no_backup_is_made_by_the_proxy() {
+    let admin = TestAdmin::start();
+    assert_eq!(admin.get("/v1/backups"), json!({"good_bytes": 0}));
+    assert_eq!(admin.get("/v1/status").get("backup"), None);
+    let (status, problem) = admin.json("POST", "/v1/backups", &Value::Null);
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:switchback:problem:no-backup-folder"))
+    );
+    let (status, said) = run_failing(&admin, &["backup", "--by-proxy"]);
+    assert_eq!(status, Some(65), "{said}");
+    assert!(said.contains("[backup] path"), "{said}");
 }

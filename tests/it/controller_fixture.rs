@@ -101,6 +101,12 @@ impl ControllerFixture {
         )
     }
 
+    /// The same with these settings.
+    pub(crate) fn apart_with(path: &Path, settings: Settings) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_switchback"));
+        Self::on(History::open_apart(path, program).unwrap(), settings)
+    }
+
     fn on((history, loaded): (History, Loaded), settings: Settings) -> Self {
         let (cell, fleet) = (Arc::new(LiveTable::new(1)), Arc::new(Fleet::new(1)));
         let controller = Controller::open(
