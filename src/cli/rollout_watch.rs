@@ -147,7 +147,7 @@ fn not_ended(rollout: &Rollout) -> Failure {
     Failure::new(Exit::TryAgain, message)
 }
 
-/// What was shown so far.
+/// State and lines that were shown so far.
 #[derive(Debug, Default)]
 struct Shown {
     last: Option<RolloutEntry>,
