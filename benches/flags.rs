@@ -1,7 +1,9 @@
-//! The evaluation of flags: one with five rules, and a hundred in a row; the compilation of one of ten thousand.
+//! The evaluation of flags: one with five rules, and a hundred in a row; the compilation of one of ten thousand, and the
+//! memory that each of them takes.
 
 use std::hint::black_box;
 
+use allocation_counter::measure;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value, json};
 use switchback::{
@@ -91,5 +93,28 @@ fn compilation(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, evaluation, compilation);
+/// Most bytes of a flag with five rules: what was written, and what it is compiled to.
+const MOST_BYTES: i64 = 8 * 1024;
+
+#[expect(
+    clippy::print_stdout,
+    reason = "memory is no time, so criterion cannot show it"
+)]
+fn memory(_: &mut Criterion) {
+    let each = |count: usize| {
+        let (mut written, mut compiled) = (None, None);
+        let of_state = measure(|| written = Some(state(count)));
+        let of_both = measure(|| compiled = Some(self::compiled(count)));
+        drop((written, compiled));
+        (of_state.bytes_current, of_both.bytes_current)
+    };
+    let (few, many) = (each(1_000), each(10_000));
+    // What there is once in a table is in neither.
+    let written = (many.0 - few.0) / 9_000;
+    let both = (many.1 - few.1) / 9_000;
+    assert!(both > written && both <= MOST_BYTES, "{both} bytes");
+    println!("flags/memory of one of 10,000: {both} bytes, {written} of them as it was written");
+}
+
+criterion_group!(benches, evaluation, compilation, memory);
 criterion_main!(benches);
