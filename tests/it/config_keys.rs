@@ -200,6 +200,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("cloudwatch.service", By("cloudwatch_gets_events_of_each_release_with_its_dimensions")),
     ("cloudwatch.interval", By("cloudwatch_gets_events_of_each_release_with_its_dimensions")),
     ("opentelemetry.endpoint", By("a_collector_gets_all_metrics_with_its_headers_and_the_attributes")),
+    ("opentelemetry.events", By("a_notice_is_a_record_with_a_name_and_its_labels")),
     ("opentelemetry.headers.env", By("a_collector_gets_all_metrics_with_its_headers_and_the_attributes")),
     ("opentelemetry.headers.file", By("a_collector_gets_all_metrics_with_its_headers_and_the_attributes")),
     ("opentelemetry.ca", By("every_header_and_certificate_that_cannot_be_used_is_a_problem")),
