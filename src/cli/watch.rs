@@ -214,6 +214,15 @@ fn line(event: &Event) -> String {
     )
 }
 
+fn backup(body: &EventBody) -> String {
+    let EventBody::Backup { file, bytes, error } = body else {
+        return String::new();
+    };
+    let file = file.as_deref().unwrap_or("none was made");
+    let error = error.as_ref().map(|error| format!(": {error}"));
+    format!("{file}, {bytes} bytes{}", error.unwrap_or_default())
+}
+
 fn words(body: &EventBody) -> String {
     match body {
         EventBody::Revision {
@@ -257,11 +266,7 @@ fn words(body: &EventBody) -> String {
             failures,
             ..
         } => format!("of {route} has {}: {}", state.as_str(), failures.join("; ")),
-        EventBody::Backup { file, bytes, error } => {
-            let file = file.as_deref().unwrap_or("none was made");
-            let error = error.as_ref().map(|error| format!(": {error}"));
-            format!("{file}, {bytes} bytes{}", error.unwrap_or_default())
-        }
+        EventBody::Backup { .. } => backup(body),
         EventBody::Quarantine {
             release,
             version,

@@ -125,7 +125,7 @@ impl ControlPlane {
             &stop,
         )?;
         let tending = Arc::clone(&controller);
-        tasks.spawn(async move { tending.run().await });
+        tasks.spawn(async move { Box::pin(tending.run()).await });
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
