@@ -1,4 +1,4 @@
-//! Report of a rollout in the XML format of JUnit, which CI servers show on pages of their own.
+//! Report of a rollout in the XML format of `JUnit`, which CI servers show on pages of their own.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 //! Follows a rollout to its end, for people and for CI jobs.
 
 use std::{
+    fmt::Write as _,
     io::Write as _,
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
@@ -13,7 +14,7 @@ use super::{
     exit::{Exit, Failure},
     junit,
     output::{Out, print},
-    rollout_words,
+    private_file, rollout_words,
     text::clean,
 };
 use crate::{
@@ -33,7 +34,7 @@ pub(super) struct WatchArgs {
     /// Exit with 0 only if it succeeds, and with 83, 84 or 85 if it does not
     #[arg(long)]
     exit_code: bool,
-    /// Write a report in the XML format of JUnit to this file at the end
+    /// Write a report for CI servers, XML as of `JUnit`, to this file at the end
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Longest time to wait for the end, such as `2h`; without it there is no limit
@@ -100,7 +101,7 @@ fn write_report(args: &WatchArgs, rollout: &Rollout) -> Result<(), Failure> {
         return Ok(());
     };
     let report = junit::report(rollout, Timestamp::of(SystemTime::now()));
-    std::fs::write(file, report).map_err(|error| {
+    private_file::replace(file, report.as_bytes()).map_err(|error| {
         let message = format!(
             "the report cannot be written to {}: {error}\nhint: the rollout is not affected; `switchback rollout show {}` has the same figures",
             file.display(),
@@ -163,13 +164,13 @@ impl Shown {
         let mut text = String::new();
         for entry in log.iter().skip(after.map_or(0, |at| at + 1)) {
             let (by, what) = (clean(&entry.by), clean(&entry.what));
-            text.push_str(&format!("{}  {by}  {what}\n", entry.at));
+            let _ = writeln!(text, "{}  {by}  {what}", entry.at);
         }
         self.last = log.last().cloned();
         let waits = rollout.paused_for == Some(RolloutPause::Approval);
         if waits && !std::mem::replace(&mut self.is_waiting, waits) {
             let id = clean(&rollout.id);
-            text.push_str(&format!("waiting: `switchback rollout approve {id}`\n"));
+            let _ = writeln!(text, "waiting: `switchback rollout approve {id}`");
         }
         self.is_waiting = waits;
         text

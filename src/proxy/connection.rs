@@ -108,15 +108,15 @@ impl Connection {
     pub(super) async fn run(mut self) {
         let mut parse_failed_before = false;
         loop {
-            // One box for each active request; an idle connection has none.
-            let next = match self.next_head(parse_failed_before).await {
+            let range = match self.next_head(parse_failed_before).await {
                 HeadRead::Closed => return,
                 HeadRead::Http2 => return self.serve_http2().await,
                 HeadRead::Refused(rejection) => return self.refuse(rejection).await,
-                HeadRead::Head(range) => self.serve(Some(range)).await,
-                HeadRead::Start => self.serve(None).await,
+                HeadRead::Head(range) => Some(range),
+                HeadRead::Start => None,
             };
-            match next {
+            // One box for each active request; an idle connection has none.
+            match self.serve(range).await {
                 NextRequest::Request => {}
                 NextRequest::Unread => {
                     parse_failed_before = true;
