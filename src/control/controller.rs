@@ -166,15 +166,15 @@ impl Controller {
         tokio::join!(
             self.upkeep(),
             cuts::run(&self.table, &self.fleet),
-            self.run_rollouts(),
-            self.run_spreads(),
+            Box::pin(self.run_rollouts()),
+            Box::pin(self.run_spreads()),
             self.run_hooks(),
-            self.run_drills(),
+            Box::pin(self.run_drills()),
             self.run_verifications(),
             self.run_kpis(),
-            self.run_calibration(),
+            Box::pin(self.run_calibration()),
             self.run_events(),
-            self.run_backups()
+            Box::pin(self.run_backups())
         );
     }
 

@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        history::{BackupSource, Entry, History, StoredRevision},
+        history::{BackupSource, Entry, History, StoredRevision, record::FullWeight},
         model::{Actor, Author, Cause, Change, ChangeSet, Revision, RevisionRecord, TableState},
     };
 
@@ -155,7 +155,7 @@ mod tests {
         };
         StoredRevision {
             record: Arc::new(record),
-            whole: Default::default(),
+            whole: FullWeight::new(),
             state: Some(state),
             touched: ChangeSet::default(),
         }

@@ -239,32 +239,14 @@ fn keys_are_in_a_backup_only_if_asked_for_and_encrypted() {
     let pass = file(&admin, "pass", &format!("{PASSPHRASE}\n"));
     let path = admin.folder().join("keys.backup");
     let path = path.to_str().unwrap();
-    let (status, said) = run_failing(&admin, &["backup", "-o", path, "--with-keys"]);
+    let with_keys = ["backup", "-o", path, "--with-keys"];
+    let with_file = |file| [&with_keys[..], &["--passphrase-file", file]].concat();
+    let (status, said) = run_failing(&admin, &with_keys);
     assert_eq!(status, Some(64), "{said}");
     let weak = file(&admin, "weak", "short");
-    let (status, said) = run_failing(
-        &admin,
-        &[
-            "backup",
-            "-o",
-            path,
-            "--with-keys",
-            "--passphrase-file",
-            &weak,
-        ],
-    );
+    let (status, said) = run_failing(&admin, &with_file(&weak));
     assert_eq!(status, Some(65), "{said}");
-    run_ok(
-        &admin,
-        &[
-            "backup",
-            "-o",
-            path,
-            "--with-keys",
-            "--passphrase-file",
-            &pass,
-        ],
-    );
+    run_ok(&admin, &with_file(&pass));
     let bytes = fs::read(path).unwrap();
     assert!(
         !bytes

@@ -286,24 +286,27 @@ fn a_release_that_users_dislike_is_taken_back_by_itself() {
     assert_eq!(route["split"], json!({ "blue": 100, "green": 0 }));
 }
 
-#[test]
-fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
-    let blue = Origin::replying("blue");
+/// A route with two flags, of which `planner` has key figures.
+fn with_flags(blue: &Origin) -> Served {
     let flag = |name: &str, kpis: bool| {
         format!(
             "[flags.{name}]\ntype = \"boolean\"\nvariants = {{ on = true, off = false }}\ndefault = \"off\"\n\
              kpis = {kpis}\nrules = [{{ split = {{ on = 50, off = 50 }} }}]\n"
         )
     };
-    let served = Served::start(&format!(
+    Served::start(&format!(
         "[feedback]\naddress = \"127.0.0.1:0\"\n{}{}[releases.blue]\nendpoints = [{:?}]\n\
          [[routes]]\nname = \"chat\"\nexpose_release = \"sealed\"\nsplit = {{ blue = 1 }}\n\
          affinity = [{{ header = \"x-user\" }}]\nflags = [\"plain\", \"planner\"]\n",
         flag("plain", false),
         flag("planner", true),
         blue.url()
-    ));
-    let answers: Vec<_> = (0..24)
+    ))
+}
+
+/// The stamps of 24 users, and whether they were served with the variant `on`.
+fn stamped(served: &Served, blue: &Origin) -> Vec<(String, bool)> {
+    (0..24)
         .map(|user| {
             let mut client = served.client();
             client.send(format!(
@@ -312,7 +315,14 @@ fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
             let stamp = client.response().values("x-switchback-stamp")[0].to_owned();
             (stamp, blue.last().value("x-flag-planner") == Some("true"))
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
+    let blue = Origin::replying("blue");
+    let served = with_flags(&blue);
+    let answers = stamped(&served, &blue);
     let on = answers.iter().filter(|(_, is_on)| *is_on).count();
     assert!((1..23).contains(&on), "{on} of 24");
     // Everybody has another variant by now than when it was served.
@@ -327,7 +337,8 @@ fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
         assert!(!give(&served, answer), "once");
     }
     let on = on - usize::from(last.1);
-    let counted = served.counters("switchback_flag_feedback_total");
+    let mut counted = served.counters("switchback_flag_feedback_total");
+    counted.sort();
     let expected = [
         "planner off negative 0".to_owned(),
         "planner off neutral 0".to_owned(),
@@ -336,9 +347,7 @@ fn an_opinion_counts_at_the_variants_that_its_answer_was_given_with() {
         "planner on neutral 0".to_owned(),
         "planner on positive 0".to_owned(),
     ];
-    let mut sorted = counted.clone();
-    sorted.sort();
-    assert_eq!(sorted, expected, "of the flag with key figures alone");
+    assert_eq!(counted, expected, "of the flag with key figures alone");
     let kpis = || served.done("GET", "/v1/flags/planner/kpis?window=5m", &Value::Null);
     let negative = |report: &Value| report["variants"][1]["kpis"]["feedback"]["negative"].clone();
     wait_until("a reading", || negative(&kpis()) == json!(on));

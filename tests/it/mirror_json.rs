@@ -110,7 +110,11 @@ fn answers_that_are_not_compared_are_counted_with_the_reason() {
         for (blue, green) in [(&good, &bad), (&bad, &good)] {
             let proxy = comparing(blue, &at(green), "", "max_body = \"1KiB\"").start();
             let answer = proxy.client().get("/");
-            let served = if std::ptr::eq(blue, &bad) { body } else { "{}" };
+            let served = if std::ptr::eq(blue, &raw const bad) {
+                body
+            } else {
+                "{}"
+            };
             assert_eq!(answer.text(), served, "the client gets it as it is");
             let seen = compared(&proxy, 1);
             assert_eq!(seen.skipped[expected.index()], 1, "{expected:?}: {seen:?}");
