@@ -83,6 +83,9 @@ fn end(rollout: &Rollout) -> Finding {
     let words = last.unwrap_or_else(state);
     match rollout.state {
         RolloutState::Succeeded => Finding::Passed(words),
+        _ if rollout.ended_at.is_none() => {
+            Finding::Failed(format!("not ended yet: {}; {words}", state()))
+        }
         _ => Finding::Failed(words),
     }
 }
@@ -198,13 +201,13 @@ mod tests {
             });
             let text = report(&rollout, Timestamp::default());
             text.split_once("name=\"users after the way back\">\n      ")
-                .map(|(_, rest)| rest.chars().take(7).collect::<String>())
+                .map(|(_, rest)| rest.chars().take(8).collect::<String>())
         };
         for (verdict, part) in [
-            (VerificationVerdict::Recovered, "<system"),
-            (VerificationVerdict::NotRecovered, "<failur"),
-            (VerificationVerdict::Worse, "<failur"),
-            (VerificationVerdict::NotEnoughData, "<skippe"),
+            (VerificationVerdict::Recovered, "<system-"),
+            (VerificationVerdict::NotRecovered, "<failure"),
+            (VerificationVerdict::Worse, "<failure"),
+            (VerificationVerdict::NotEnoughData, "<skipped"),
         ] {
             assert_eq!(of(verdict).as_deref(), Some(part));
         }

@@ -1,4 +1,4 @@
-//! A file for its owner only, written whole or not at all.
+//! A file for its owner only, written whole or not at all. What is no file, such as a pipe, is written into.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,11 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Most links in a row that are followed, as in Linux.
+const MOST_LINKS: usize = 40;
+
 /// Replaces a file. It has its name once it is durable: after a kill there is the earlier one or the new one.
 ///
 /// # Errors
 /// If it cannot be written. What was written of it is removed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Behind a link, so that the link stays one.
+    let path = &target(path)?;
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let new = beside(path);
     let written = write(&new, bytes).and_then(|()| fs::rename(&new, path));
     if let Err(error) = written {
@@ -19,6 +27,19 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     File::open(folder(path))?.sync_all()
+}
+
+/// The place that a path leads to, which need not exist.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&place) {
+            Ok(next) => place = folder(&place).join(next),
+            // It is no link, or not there.
+            Err(_) => return Ok(place),
+        }
+    }
+    Err(io::Error::other("too many links"))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -67,5 +88,21 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         assert!(replace(&taken, b"three").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_link_stays_one_and_a_pipe_is_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("real", at("link")).unwrap();
+        for text in ["one", "two"] {
+            replace(&at("link"), text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(at("real")).unwrap(), text);
+            assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        }
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        assert!(replace(&at("loop"), b"x").is_err());
+        replace(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 }

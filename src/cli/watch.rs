@@ -31,6 +31,8 @@ const HOME: &str = "\x1b[H\x1b[J";
 const CUT: [&str; 2] = ["\x1b[?7l", "\x1b[?7h"];
 /// Rows of a terminal that does not say how many it has.
 const ROWS: u16 = 24;
+/// Its columns.
+const COLUMNS: u16 = 80;
 
 /// Content of the terminal.
 #[derive(Default)]
@@ -82,7 +84,7 @@ async fn on_terminal(client: &Client, last: u16) -> Result<Out, Failure> {
         while let Some(one) = news.recv().await {
             screen.take(one);
             let [cut, wrap] = CUT;
-            let text = screen.lines(rows()).join("\n");
+            let text = screen.lines(size()).join("\n");
             print(format!("{HOME}{cut}{text}{wrap}").as_bytes());
         }
         Ok(Out::default())
@@ -94,10 +96,11 @@ async fn on_terminal(client: &Client, last: u16) -> Result<Out, Failure> {
     }
 }
 
-/// Rows of the terminal.
-fn rows() -> usize {
-    let rows = terminal_size::terminal_size().map_or(ROWS, |(_, rows)| rows.0);
-    rows.into()
+/// Rows and columns of the terminal.
+fn size() -> [usize; 2] {
+    let size = terminal_size::terminal_size();
+    let [rows, columns] = size.map_or([ROWS, COLUMNS], |(columns, rows)| [rows.0, columns.0]);
+    [rows.into(), columns.into()]
 }
 
 /// Sends events as they come, over lost connections. Fails if the first connection cannot be made.
@@ -172,9 +175,9 @@ impl Screen {
         }
     }
 
-    /// At most this many lines, with the last one for the cursor: the key figures, and the latest events for which there
-    /// is room.
-    fn lines(&self, rows: usize) -> Vec<String> {
+    /// The key figures, and the latest events for which there is room: one line less than there are rows, for the cursor,
+    /// and none wider than the terminal.
+    fn lines(&self, [rows, columns]: [usize; 2]) -> Vec<String> {
         let room = rows.saturating_sub(1);
         let mut lines = Vec::new();
         if let Some((since, message)) = &self.lost {
@@ -190,7 +193,18 @@ impl Screen {
             lines.push(String::new());
             lines.extend(self.events.iter().rev().take(events).rev().cloned());
         }
+        for line in &mut lines {
+            shorten(line, columns);
+        }
         lines
+    }
+}
+
+/// Cuts a line to this many characters; the last one says that something is missing.
+fn shorten(line: &mut String, columns: usize) {
+    if line.chars().nth(columns).is_some() {
+        let kept = line.chars().take(columns.saturating_sub(1));
+        *line = kept.chain(['…']).collect();
     }
 }
 
@@ -353,13 +367,22 @@ mod tests {
     #[test]
     fn the_latest_events_have_the_room_below_the_figures() {
         let lost = "NOT LIVE for 0 s: gone";
-        let lines = screen(12).lines(6);
+        let lines = screen(12).lines([6, 80]);
         assert_eq!(lines, [lost, "", "event 10", "event 11", "event 12"]);
-        assert_eq!(screen(2).lines(24), [lost, "", "event 1", "event 2"]);
+        assert_eq!(screen(2).lines([24, 80]), [lost, "", "event 1", "event 2"]);
         for rows in 1..4 {
-            let lines = screen(12).lines(rows);
+            let lines = screen(12).lines([rows, 80]);
             assert!(lines.len() < rows.max(2), "{rows}: {lines:?}");
         }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let lines = screen(1).lines([24, 9]);
+        assert_eq!(lines, ["NOT LIVE…", "", "event 1"]);
+        let mut exact = "12345".to_owned();
+        shorten(&mut exact, 5);
+        assert_eq!(exact, "12345");
     }
 
     #[test]

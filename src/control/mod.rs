@@ -9,7 +9,7 @@
 //!
 //! - changes: `publish`, `import` with `merge`, `rollback` with `rollback_to` and `route_rollback`; under them `batch`,
 //!   `proposal`, `leave`, `precondition`, `consent`, `idempotency`
-//! - rollbacks and aborts over a time: `spread_loop`, `spread_rollback`, `spread_abort`; under them `spread_registry`, `spread`
+//! - rollbacks and aborts over a time: `spread_loop`, `spread_rollback`, `spread_abort`, `spread_finish`; under them `spread_registry`, `spread`
 //! - dry runs: `dry_run`, `rollout_dry_run`; under them `outlook` with `outlook_words`, `unproven`, `seen_lately`, `throughput`
 //! - data guards: `data_check` above `data_answers` and `data_guard`; for rollouts `return_check` with `return_question`
 //! - after a swap: `swap`, `convergence`, `receipt`
@@ -152,6 +152,7 @@ mod seen_lately;
 mod settings;
 mod spread;
 mod spread_abort;
+mod spread_finish;
 mod spread_loop;
 mod spread_registry;
 mod spread_rollback;

@@ -115,6 +115,7 @@ impl Controller {
         if let Some(receipt) = self.receipt_without_queue(&request)? {
             return Ok(receipt.into());
         }
+        self.end_returns_before(&request).await;
         let mut candidates = None;
         let swap = loop {
             let attempt = self.attempt(&request, candidates.as_ref(), &answers);
@@ -128,6 +129,7 @@ impl Controller {
                 Attempt::Live(swap) => break swap,
             }
         };
+        self.spreads.look_again();
         let is_back = request.change.is_abort() || request.cause.is_some();
         let record = is_back.then_some(&swap.record);
         let crowded = record.map(|record| crowded_by(&self.fleet, &self.log, record));

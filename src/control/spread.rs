@@ -73,6 +73,11 @@ impl SpreadReturn {
         self.is_hurried = true;
     }
 
+    /// True if all that is left is due at once.
+    pub(super) const fn is_hurried(&self) -> bool {
+        self.is_hurried
+    }
+
     /// Number of parts.
     pub(super) const fn parts(&self) -> u32 {
         self.parts

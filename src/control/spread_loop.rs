@@ -52,6 +52,9 @@ impl Controller {
             if let Some(why) = self.changed_amid(&run) {
                 return self.end_spread(&run, &why);
             }
+            if matches!(run.end, SpreadEnd::Revision(_)) && !self.is_part_on_top(&run) {
+                run.spread.hurry();
+            }
             let Some(part) = run.spread.due(Instant::now()) else {
                 return;
             };
@@ -88,10 +91,6 @@ impl Controller {
             SpreadEnd::Stable if is_last => self.end_abort(run, live.revision()).await,
             SpreadEnd::Stable => self.give_abort_part(run, live.revision(), part).await,
             SpreadEnd::Revision(_) if is_last => self.end_rollback(run, &live).await,
-            SpreadEnd::Revision(_) if !self.is_part_on_top(run) => {
-                run.spread.hurry();
-                Ok(false)
-            }
             SpreadEnd::Revision(_) => self.give_rollback_part(run, &live, part),
         }
     }

@@ -30,8 +30,10 @@ pub(super) const MOST_ROUTES: usize = 1_000;
 pub(super) struct SpreadRegistry {
     runs: Mutex<Vec<SpreadRun>>,
     ids: AtomicU64,
-    /// Wakes the loop when one begins.
+    /// Wakes the loop when one begins, or is to be looked at again.
     pub(super) begun: Notify,
+    /// Wakes who waits for an end.
+    ended: Notify,
 }
 
 /// A rollback or an abort that is under way in parts.
@@ -102,12 +104,48 @@ impl SpreadRegistry {
     pub(super) fn put(&self, run: SpreadRun) {
         let mut runs = self.lock();
         if let Some(place) = runs.iter_mut().find(|other| other.id == run.id) {
+            let is_hurried = place.spread.is_hurried();
             *place = run;
+            if is_hurried {
+                place.spread.hurry();
+            }
         }
     }
 
     pub(super) fn remove(&self, id: u64) {
         self.lock().retain(|run| run.id != id);
+        self.ended.notify_waiters();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Lets the loop look again at those that are under way: what is live has changed.
+    pub(super) fn look_again(&self) {
+        if !self.is_empty() {
+            self.begun.notify_one();
+        }
+    }
+
+    /// Lets all that is left of these be given at once.
+    pub(super) fn hurry(&self, ids: &[u64]) {
+        let mut runs = self.lock();
+        let chosen = runs.iter_mut().filter(|run| ids.contains(&run.id));
+        chosen.for_each(|run| run.spread.hurry());
+        drop(runs);
+        self.look_again();
+    }
+
+    /// Completes when none of these is under way.
+    pub(super) async fn ended(&self, ids: &[u64]) {
+        loop {
+            let ended = self.ended.notified();
+            if !self.lock().iter().any(|run| ids.contains(&run.id)) {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
@@ -130,6 +168,12 @@ impl SpreadRun {
     /// True if it is about a route.
     pub(super) fn is_about(&self, route: &RouteName) -> bool {
         self.routes.iter().any(|one| one.name == *route)
+    }
+
+    /// True if a release has a weight on its routes, before or after.
+    pub(super) fn has_release(&self, name: &ReleaseName) -> bool {
+        let mut releases = self.routes.iter().flat_map(|route| &route.releases);
+        releases.any(|(release, _)| release == name)
     }
 
     /// True if it is an abort of a route.

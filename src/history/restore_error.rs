@@ -33,7 +33,7 @@ pub enum RestoreError {
     #[error("there is a history in `{}` already; `--force` replaces it, and keeps it in `before-restore`", .0.display())]
     NotEmpty(PathBuf),
     /// A file cannot be written or moved.
-    #[error("`{}` cannot be restored", .path.display())]
+    #[error("`{}` cannot be written or moved", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

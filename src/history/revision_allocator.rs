@@ -47,12 +47,12 @@ impl RevisionAllocator {
 
     /// Reservation to write for a whole free block.
     pub(super) fn wanted(&self) -> u64 {
-        self.last_taken() + BLOCK
+        self.last_taken().saturating_add(BLOCK)
     }
 
     /// Reservation to write if `written` is the current one; `None` while more than half a block is free.
     pub(super) fn due(&self, written: u64) -> Option<u64> {
-        (self.last_taken() + BLOCK / 2 > written).then(|| self.wanted())
+        (self.last_taken().saturating_add(BLOCK / 2) > written).then(|| self.wanted())
     }
 
     /// Records that numbers up to here are reserved durably.

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_not_compared() {
-        for bad in [r#"{"a":1,"a":2}"#, "1e999", "[", "{\"a\":tru}"] {
+        for bad in [r#"{"a":1,"a":2}"#, "1e999", "[", "{\"a\":}"] {
             let found = differences(b"{}", bad.as_bytes(), &[]);
             assert_eq!(found, Err(JsonSkip::Malformed), "{bad}");
         }

@@ -178,23 +178,49 @@ fn a_change_of_the_route_by_others_supersedes_what_is_left() {
 }
 
 #[test]
-fn a_change_of_another_route_stays_and_the_rest_goes_back_at_once() {
+fn before_a_change_of_another_route_all_goes_back_and_a_rollback_of_it_leads_nowhere_else() {
+    let bench = Bench::start();
+    let keyed = bench.hundredths("keyed");
+    let change = || {
+        bench.change(
+            "PATCH",
+            "/v1/routes/keyed/split",
+            r#"{"percent":{"green":7}}"#,
+        )
+    };
+    bench.switch("chat");
+    bench.goes("/v1/rollback", "1h");
+    change();
+    let shares = || (bench.hundredths("chat"), bench.hundredths("keyed"));
+    assert_eq!((shares(), bench.going_back()), ((0, 700), json!([])));
+    bench.change("POST", "/v1/rollback", "");
+    assert_eq!(shares(), (0, keyed));
+    let (status, refusal) = bench.ask("POST", "/v1/rollback", "");
+    assert_eq!(status, 409, "the first table is live: {refusal}");
+
+    bench.change("PATCH", "/v1/routes/chat/split", HALF);
+    bench.goes("/v1/routes/chat/abort", "1h");
+    change();
+    assert_eq!((shares(), bench.going_back()), ((0, 700), json!([])));
+    bench.change("POST", "/v1/rollback", "");
+    assert_eq!(shares(), (0, keyed));
+    bench.change("POST", "/v1/rollback", "");
+    assert_eq!(shares(), (5_000, keyed), "the parts and the rest are one");
+}
+
+#[test]
+fn a_change_that_is_refused_lets_the_parts_go_on() {
     let bench = Bench::start();
     bench.switch("chat");
-    bench.goes("/v1/rollback", "2s");
-    bench.change(
+    bench.goes("/v1/rollback", "1h");
+    let (status, refusal) = bench.ask(
         "PATCH",
         "/v1/routes/keyed/split",
-        r#"{"percent":{"green":7}}"#,
+        r#"{"percent":{"nobody":7}}"#,
     );
-    let live = bench.live();
-    bench.is_over();
-    assert_eq!(
-        (bench.hundredths("chat"), bench.hundredths("keyed")),
-        (0, 700)
-    );
-    let since = bench.revisions_since(live);
-    assert_eq!(since.len(), 1, "{since:#?}");
+    assert!(status >= 400, "{refusal}");
+    assert_eq!(bench.going_back()[0]["part"], 1);
+    assert!(bench.hundredths("chat") > 5_000);
 }
 
 #[test]
