@@ -219,7 +219,7 @@ fn a_change_that_is_refused_lets_the_parts_go_on() {
         r#"{"percent":{"nobody":7}}"#,
     );
     assert!(status >= 400, "{refusal}");
-    assert_eq!(bench.going_back()[0]["part"], 1);
+    assert_eq!(bench.going_back()[0]["parts"]["part"], 1);
     assert!(bench.hundredths("chat") > 5_000);
 }
 

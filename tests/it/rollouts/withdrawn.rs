@@ -4,6 +4,9 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::*;
 
+/// Time for which a first check is waited for, at least.
+const CHECK: Duration = Duration::from_secs(4);
+
 /// Gives green an endpoint whose check is not answered before the sender is dropped.
 fn silent_green(bench: &Bench) -> (Origin, Sender<()>) {
     let (answer, answers) = channel::<()>();
@@ -31,6 +34,7 @@ fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abo
     // Nothing says whether green could take everything.
     let (_silent, answer) = silent_green(&bench);
     thread::scope(|scope| {
+        let began = Instant::now();
         let promote = scope.spawn(|| bench.ask("POST", &format!("{path}/promote"), ""));
         let said = |what: &str| {
             let (_, rollout) = bench.ask("GET", &path, "");
@@ -50,7 +54,10 @@ fn a_promote_that_waits_for_a_first_check_holds_up_neither_the_status_nor_an_abo
             "{rollout:#}"
         );
         assert_eq!(bench.split("chat"), before);
-        assert!(!promote.is_finished(), "it waits still");
+        assert!(
+            !promote.is_finished() || began.elapsed() > CHECK,
+            "it waits still"
+        );
         drop(answer);
         let (status, refusal) = promote.join().unwrap();
         assert_eq!(status, 409, "{refusal}");
@@ -72,6 +79,7 @@ fn a_start_that_waits_for_a_first_check_holds_up_no_abort_and_gives_nothing_afte
     let before = (before, live());
     let body = format!(r#"{{"route":"chat","to":"green","plan":{LONG}}}"#);
     thread::scope(|scope| {
+        let began = Instant::now();
         let start = scope.spawn(|| bench.ask("POST", "/v1/rollouts", &body));
         let end = Instant::now() + Duration::from_secs(30);
         while bench.ask("GET", "/v1/rollouts", "").1["rollouts"] == json!([]) {
@@ -84,7 +92,10 @@ fn a_start_that_waits_for_a_first_check_holds_up_no_abort_and_gives_nothing_afte
             (200, &json!("aborted")),
             "{rollout:#}"
         );
-        assert!(!start.is_finished(), "it waits still");
+        assert!(
+            !start.is_finished() || began.elapsed() > CHECK,
+            "it waits still"
+        );
         drop(answer);
         let (status, refusal) = start.join().unwrap();
         assert_eq!(status, 409, "{refusal}");
