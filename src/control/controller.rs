@@ -229,7 +229,9 @@ impl Controller {
         }
     }
 
+    /// Waits until every worker has a table that was made live. What goes back in parts is looked at again on it.
     pub(super) async fn converge(&self, swap: &AppliedSwap<'_>) -> Convergence {
+        self.spreads.look_again();
         let within = self.settings.converge_within;
         converge(&self.table, &self.log, swap, within).await
     }

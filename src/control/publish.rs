@@ -129,10 +129,8 @@ impl Controller {
                 Attempt::Live(swap) => break swap,
             }
         };
-        self.spreads.look_again();
         let is_back = request.change.is_abort() || request.cause.is_some();
-        let record = is_back.then_some(&swap.record);
-        let crowded = record.map(|record| crowded_by(&self.fleet, &self.log, record));
+        let crowded = is_back.then(|| crowded_by(&self.fleet, &self.log, &swap.record));
         let convergence = self.converge(&swap).await;
         let receipt = self.receipts().of_swap(swap, convergence);
         Ok(receipt.crowded(crowded.unwrap_or_default()))

@@ -109,7 +109,6 @@ impl Controller {
             };
             match self.attempt_rollback(&to, request)? {
                 RollbackAttempt::Live(swap) => {
-                    self.spreads.look_again();
                     let crowded = crowded_by(&self.fleet, &self.log, &swap.record);
                     let is_taken = self.quarantine_taken_back(&swap.record);
                     let convergence = self.converge(&swap).await;

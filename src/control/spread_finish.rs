@@ -1,4 +1,4 @@
-//! What goes back in parts goes back whole before another change is made.
+//! Ends of ways back in parts that come before another change.
 //!
 //! Otherwise the change would stand on a part: a rollback of it would give requests to the release that was on its way
 //! out.
