@@ -8,8 +8,8 @@ use super::{
     Unproven, VerificationSummary, WayBack,
 };
 use crate::model::{
-    Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
-    TableDocument,
+    Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RevisionRecord,
+    RouteName, TableDocument,
 };
 
 /// Response to a change: its effect and its progress.
@@ -172,6 +172,25 @@ pub struct RevisionSummary {
     /// Verification of this rollback, as long as it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationSummary>,
+}
+
+impl RevisionSummary {
+    /// A record that is on the disk and on no undo chain.
+    pub fn of(record: &RevisionRecord, live: Revision) -> Self {
+        Self {
+            revision: record.revision,
+            parent: record.parent,
+            undo_to: record.undo_to,
+            published_at: Timestamp::from_millis(record.published_at_ms),
+            author: record.author.clone(),
+            cause: record.cause.clone(),
+            digest: record.digest,
+            live: record.revision == live,
+            undoable: false,
+            durable: true,
+            verification: None,
+        }
+    }
 }
 
 /// A page of revisions, latest first.

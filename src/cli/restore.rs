@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{RevisionSummary, Timestamp},
     backup::{Keys, LARGEST_BACKUP},
-    history::{self, CheckedBackup, RestoreError, StoredRevision},
+    history::{self, CheckedBackup, RestoreError},
     model::{Revision, RouteName},
     telemetry::ErrorChain,
 };
@@ -192,21 +192,11 @@ fn list(checked: &CheckedBackup) -> Out {
         "none"
     };
     let _ = writeln!(text, "  keys: {keys}\n");
-    let mut columns = Columns::titled(&["REVISION", "", "WHEN", "WHO", "WHAT", "DIGEST", "WHY"]);
     let revisions = checked.revisions().iter().rev();
-    let revisions: Vec<_> = revisions.map(|kept| summary(kept, manifest.live)).collect();
-    for one in &revisions {
-        columns.row(vec![
-            one.revision.to_string(),
-            if one.live { "live" } else { "" }.to_owned(),
-            one.published_at.to_string(),
-            clean(&one.author.name),
-            queries::what(one),
-            one.digest.to_string().chars().take(12).collect(),
-            clean(one.author.message.as_deref().unwrap_or_default()),
-        ]);
-    }
-    text.push_str(&columns.shown());
+    let revisions: Vec<_> = revisions
+        .map(|kept| RevisionSummary::of(&kept.record, manifest.live))
+        .collect();
+    text.push_str(&table(&revisions));
     let json = json!({
         "version": manifest.version,
         "node": manifest.node,
@@ -224,21 +214,21 @@ fn list(checked: &CheckedBackup) -> Out {
     }
 }
 
-fn summary(kept: &StoredRevision, live: Revision) -> RevisionSummary {
-    let record = &kept.record;
-    RevisionSummary {
-        revision: record.revision,
-        parent: record.parent,
-        undo_to: record.undo_to,
-        published_at: Timestamp::from_millis(record.published_at_ms),
-        author: record.author.clone(),
-        cause: record.cause.clone(),
-        digest: record.digest,
-        live: record.revision == live,
-        undoable: false,
-        durable: true,
-        verification: None,
+/// The revisions in columns.
+fn table(revisions: &[RevisionSummary]) -> String {
+    let mut columns = Columns::titled(&["REVISION", "", "WHEN", "WHO", "WHAT", "DIGEST", "WHY"]);
+    for one in revisions {
+        columns.row(vec![
+            one.revision.to_string(),
+            if one.live { "live" } else { "" }.to_owned(),
+            one.published_at.to_string(),
+            clean(&one.author.name),
+            queries::what(one),
+            one.digest.to_string().chars().take(12).collect(),
+            clean(one.author.message.as_deref().unwrap_or_default()),
+        ]);
     }
+    columns.shown()
 }
 
 /// The bytes of a backup, of which none is larger than allowed.

@@ -9,7 +9,7 @@ use std::{
 
 use super::ControlError;
 use crate::{
-    api::{RevisionSummary, Timestamp},
+    api::RevisionSummary,
     history::{Loaded, StoredRevision},
     model::{FlagName, ReleaseName, Revision, RollbackSpec, RouteName, TableDocument, TableState},
 };
@@ -188,16 +188,8 @@ pub(super) struct RevisionFlags<'a> {
 pub(super) fn summary(kept: &StoredRevision, flags: RevisionFlags<'_>) -> RevisionSummary {
     let record = &kept.record;
     RevisionSummary {
-        revision: record.revision,
-        parent: record.parent,
-        undo_to: record.undo_to,
-        published_at: Timestamp::from_millis(record.published_at_ms),
-        author: record.author.clone(),
-        cause: record.cause.clone(),
-        digest: record.digest,
-        live: record.revision == flags.live,
         undoable: flags.chain.contains(&record.revision),
         durable: record.revision <= flags.durable,
-        verification: None,
+        ..RevisionSummary::of(record, flags.live)
     }
 }
