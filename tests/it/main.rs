@@ -55,7 +55,6 @@ mod kpis;
 mod limits;
 mod mcp_sessions;
 mod mirror;
-mod mirror_json;
 mod ofrep;
 mod opentelemetry;
 mod overrides;

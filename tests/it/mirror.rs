@@ -14,6 +14,8 @@ use crate::support::{
     Client, Origin, Served, TestAdmin, TestProxy, TestProxyBuilder, cli, closed_address, reply,
 };
 
+mod json;
+
 /// A route for everything, served by blue and mirrored to green with these further keys.
 fn mirrored(blue: &Origin, green: &str, lines: &str) -> TestProxyBuilder {
     TestProxy::builder()

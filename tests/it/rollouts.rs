@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Client, Origin, TestAdmin,
-    cli::{file, run_failing, run_ok},
+    cli::{file, program, run_failing, run_ok, stdout},
 };
 
 mod approval;
@@ -58,6 +58,14 @@ struct Load {
 }
 
 impl Bench {
+    /// The output of a command that succeeds.
+    fn cli(&self, arguments: &[&str]) -> String {
+        let admin = format!("http://{}", self.running().admin());
+        let output = program(arguments, &[("SWITCHBACK_ADMIN", &admin)]);
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output)
+    }
+
     fn start() -> Self {
         let is_bad = Arc::new(AtomicBool::new(false));
         let (fails, count) = (Arc::clone(&is_bad), AtomicUsize::new(0));

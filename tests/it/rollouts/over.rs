@@ -390,14 +390,7 @@ fn where_a_rollout_runs_the_receipt_points_to_its_own_way_back() {
 fn the_command_line_spreads_a_rollback_and_an_abort_and_shows_them() {
     let bench = Bench::start();
     bench.switch("chat");
-    let admin = format!("http://{}", bench.running().admin());
-    let cli = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"));
-        let command = command.args(arguments).args(["--admin", &admin]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let cli = |arguments: &[&str]| bench.cli(arguments);
     let shown = cli(&["rollback", "--over", "1h", "-m", "slowly"]);
     assert!(
         shown.contains("goes back over 1h, part 1 of 10, until "),

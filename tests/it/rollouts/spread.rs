@@ -186,14 +186,7 @@ fn a_time_that_is_none_is_refused_and_nothing_changes() {
 fn the_command_line_spreads_a_way_back_and_shows_it() {
     let bench = Bench::start();
     bench.begin(HALF);
-    let admin = format!("http://{}", bench.running().admin());
-    let cli = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"));
-        let command = command.args(arguments).args(["--admin", &admin]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let cli = |arguments: &[&str]| bench.cli(arguments);
     let shown = cli(&["rollout", "abort", "chat", "--over", "1h", "-m", "slowly"]);
     assert!(shown.contains("goes back over 1h, part 1 of 10"), "{shown}");
     assert!(shown.contains("abort over 1h: slowly"), "{shown}");

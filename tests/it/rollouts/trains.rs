@@ -219,17 +219,7 @@ fn a_train_that_cannot_begin_is_refused_and_the_route_is_named() {
 #[test]
 fn the_command_line_starts_and_shows_a_train() {
     let bench = Bench::start();
-    let admin = format!("http://{}", bench.running().admin());
-    let cli = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"));
-        let output = command
-            .args(arguments)
-            .args(["--admin", &admin])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let cli = |arguments: &[&str]| bench.cli(arguments);
     let shown = cli(&[
         "rollout",
         "start",

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
 use switchback::model::JsonSkip;
-use switchback::stats::{JsonSnapshot, MirrorSnapshot};
+use switchback::stats::JsonSnapshot;
 
+use super::{at, seen};
 use crate::support::h2::{H2Client, H2Origin, block};
 use crate::support::{
     Origin, Served, TestAdmin, TestProxy, TestProxyBuilder, cli, reply, wait_until,
@@ -26,16 +27,6 @@ fn comparing(blue: &Origin, green: &str, route: &str, keys: &str) -> TestProxyBu
         .release("blue", &[blue])
         .release_with("green", green)
         .route_with("all", &[("blue", 1)], &mirror)
-}
-
-fn at(origin: &Origin) -> String {
-    format!("endpoints = [{:?}]", origin.url())
-}
-
-fn seen(proxy: &TestProxy) -> MirrorSnapshot {
-    let all = proxy.fleet.all_mirrors();
-    all.first()
-        .map_or_else(MirrorSnapshot::default, |(_, counters)| counters.snapshot())
 }
 
 /// The comparisons once so many requests were copied, and all copies are over.
