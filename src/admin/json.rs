@@ -4,121 +4,39 @@
 //! switch; and of a duplicate key in a map the last would silently win. A body is parsed into this form first, and only
 //! then into its type.
 
-use std::{collections::HashSet, fmt};
-
 use serde::{
     Deserialize, Deserializer,
     de::{
-        Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        Error as _, IntoDeserializer, Unexpected, Visitor,
         value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer},
     },
     forward_to_deserialize_any,
 };
-use serde_json::{Error, Number, Value};
+use serde_json::{Error, Map, Number, Value};
+
+use crate::model::UniqueJson;
 
 /// Types that keep the point of a number: to those who read a flag's value, `2.0` is not `2`.
 const EXACT: [&str; 2] = ["FlagPatch", "FlagValue"];
 
-/// A JSON value.
+/// A value of JSON.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
-}
+pub(super) struct Json(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        UniqueJson::deserialize(deserializer).map(|UniqueJson(value)| Self(value))
     }
 }
 
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
-        let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is not finite"))?;
-        Ok(Json::Number(number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Json, E> {
-        Ok(Json::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut all = Vec::new();
-        while let Some(item) = items.next_element()? {
-            all.push(item);
-        }
-        Ok(Json::Array(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
-        let (mut all, mut seen) = (Vec::new(), HashSet::new());
-        while let Some((key, value)) = members.next_entry::<String, Json>()? {
-            if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format!("duplicate key `{key}`")));
-            }
-            all.push((key, value));
-        }
-        Ok(Json::Object(all))
-    }
-}
-
-impl Json {
-    /// The value as it was written, `2.0` included.
-    fn exact(self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::Bool(value) => Value::Bool(value),
-            Self::Number(number) => Value::Number(number),
-            Self::Text(text) => Value::String(text),
-            Self::Array(items) => items.into_iter().map(Self::exact).collect(),
-            Self::Object(members) => {
-                let members = members.into_iter();
-                Value::Object(members.map(|(key, value)| (key, value.exact())).collect())
-            }
-        }
-    }
-
-    fn as_found(&self) -> Unexpected<'_> {
-        match self {
-            Self::Null => Unexpected::Unit,
-            Self::Bool(value) => Unexpected::Bool(*value),
-            Self::Number(_) => Unexpected::Other("number"),
-            Self::Text(text) => Unexpected::Str(text),
-            Self::Array(_) => Unexpected::Seq,
-            Self::Object(_) => Unexpected::Map,
-        }
+fn as_found(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(_) => Unexpected::Other("number"),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
     }
 }
 
@@ -134,6 +52,11 @@ fn plain(number: Number) -> Number {
     }
 }
 
+/// The members of an object.
+fn each(members: Map<String, Value>) -> impl Iterator<Item = (String, Json)> {
+    members.into_iter().map(|(key, value)| (key, Json(value)))
+}
+
 impl IntoDeserializer<'_, Error> for Json {
     type Deserializer = Self;
 
@@ -146,19 +69,19 @@ impl<'de> Deserializer<'de> for Json {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Self::Null => visitor.visit_unit(),
-            Self::Bool(value) => visitor.visit_bool(value),
-            Self::Number(value) => plain(value).deserialize_any(visitor),
-            Self::Text(text) => visitor.visit_string(text),
-            Self::Array(items) => {
-                let mut items = SeqDeserializer::new(items.into_iter());
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(value) => plain(value).deserialize_any(visitor),
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) => {
+                let mut items = SeqDeserializer::new(items.into_iter().map(Self));
                 let value = visitor.visit_seq(&mut items)?;
                 items.end()?;
                 Ok(value)
             }
-            Self::Object(members) => {
-                let mut members = MapDeserializer::new(members.into_iter());
+            Value::Object(members) => {
+                let mut members = MapDeserializer::new(each(members));
                 let value = visitor.visit_map(&mut members)?;
                 members.end()?;
                 Ok(value)
@@ -167,9 +90,9 @@ impl<'de> Deserializer<'de> for Json {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self {
-            Self::Null => visitor.visit_none(),
-            value => visitor.visit_some(value),
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            value => visitor.visit_some(Self(value)),
         }
     }
 
@@ -179,7 +102,7 @@ impl<'de> Deserializer<'de> for Json {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if EXACT.contains(&name) {
-            return visitor.visit_newtype_struct(self.exact());
+            return visitor.visit_newtype_struct(self.0);
         }
         visitor.visit_newtype_struct(self)
     }
@@ -190,9 +113,9 @@ impl<'de> Deserializer<'de> for Json {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self {
-            Self::Object(_) => self.deserialize_any(visitor),
-            other => Err(Error::invalid_type(other.as_found(), &visitor)),
+        match &self.0 {
+            Value::Object(_) => self.deserialize_any(visitor),
+            other => Err(Error::invalid_type(as_found(other), &visitor)),
         }
     }
 
@@ -202,13 +125,13 @@ impl<'de> Deserializer<'de> for Json {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self {
-            Self::Text(text) => visitor.visit_enum(text.into_deserializer()),
-            Self::Object(members) => {
-                let members = MapDeserializer::new(members.into_iter());
+        match self.0 {
+            Value::String(text) => visitor.visit_enum(text.into_deserializer()),
+            Value::Object(members) => {
+                let members = MapDeserializer::new(each(members));
                 visitor.visit_enum(MapAccessDeserializer::new(members))
             }
-            other => Err(Error::invalid_type(other.as_found(), &visitor)),
+            other => Err(Error::invalid_type(as_found(&other), &visitor)),
         }
     }
 
@@ -243,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_key_stands_there_once_and_a_number_is_a_number() {
-        assert_eq!(read::<Json>("2.0").unwrap(), read::<Json>("2").unwrap());
-        assert_ne!(read::<Json>("2.5").unwrap(), read::<Json>("2").unwrap());
+        assert_eq!(read::<u8>("2.0").unwrap(), read::<u8>("2").unwrap());
+        assert!(read::<u8>("2.5").is_err());
         let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
         assert!(twice.to_string().contains("duplicate key `blue`"));
     }

@@ -1,6 +1,7 @@
 //! Endpoints of single routes.
 
 use axum::{extract::State, response::Response};
+use serde_json::Value;
 
 use super::{
     body::{Body, NoBody, typed},
@@ -75,20 +76,18 @@ pub(super) async fn put_route(
 
 /// The body with the name from the path; the body may repeat it.
 fn with_name(body: Json, name: &RouteName) -> Result<Json, ApiError> {
-    let Json::Object(mut members) = body else {
+    let Json(Value::Object(mut members)) = body else {
         return Ok(body);
     };
-    let said = members.iter().position(|(key, _)| key == "name");
-    let said = said.map(|place| members.swap_remove(place).1);
-    let named = Json::Text(name.to_string());
+    let named = Value::from(name.as_str());
+    let said = members.insert("name".to_owned(), named.clone());
     if said.is_some_and(|said| said != named) {
         return Err(ApiError::invalid(format!(
             "`name`: the path calls the route `{name}`, the body calls it otherwise"
         ))
         .hint("leave `name` out; to rename a route, add the new one and delete the old one"));
     }
-    members.push(("name".to_owned(), named));
-    Ok(Json::Object(members))
+    Ok(Json(Value::Object(members)))
 }
 
 /// Removes a route.

@@ -51,6 +51,7 @@ mod size;
 mod sorted_map;
 mod table;
 mod text_serde;
+mod unique_json;
 mod variant_mark;
 mod way_back;
 mod weights;
@@ -113,6 +114,7 @@ pub use self::{
     size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
+    unique_json::UniqueJson,
     variant_mark::{VariantMark, VariantMarks},
     way_back::{LONGEST_REASON, RollbackSpec},
     weights::{MAX_WEIGHT, Weights},

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Number, Value};
 
 use super::json_body::JsonBody;
-use super::json_document::JsonDocument;
-use crate::model::{JsonPath, JsonSkip};
+use crate::model::{JsonPath, JsonSkip, UniqueJson};
 use crate::stats::JsonComparison;
 
 /// Most paths that are told of two answers.
@@ -29,7 +28,9 @@ pub(super) fn compare(
 
 /// JSON pointers to what differs in two texts, at most [`MOST`]; none if they hold the same.
 fn differences(one: &[u8], other: &[u8], ignored: &[JsonPath]) -> Result<Vec<String>, JsonSkip> {
-    let parse = |text| JsonDocument::parse(text).ok_or(JsonSkip::Malformed);
+    let parse = |text| -> Result<UniqueJson, JsonSkip> {
+        serde_json::from_slice(text).map_err(|_| JsonSkip::Malformed)
+    };
     let (one, other) = (parse(one)?, parse(other)?);
     let mut walk = Walk {
         ignored,

@@ -6,7 +6,7 @@
 //!
 //! - `request_copy`: a copy. `chosen`: a request that is being mirrored, while it is served.
 //! - `room`: memory for copies. `outbox`: the way from the workers to the thread, of `parcel`s.
-//! - `json_body`: a body that is to be compared. `json_comparison`: the comparison, of `json_document`s.
+//! - `json_body`: a body that is to be compared. `json_comparison`: the comparison.
 //! - `sender`: the thread. `connections`, `http1_connection`, `http2_connection`: how it sends.
 
 mod chosen;
@@ -16,7 +16,6 @@ mod http1_connection;
 mod http2_connection;
 mod json_body;
 mod json_comparison;
-mod json_document;
 mod outbox;
 mod parcel;
 mod request_copy;

@@ -1,23 +1,17 @@
 //! JSON that has one reading: an object in which a key is twice has two, and is refused. Depth and numbers are limited
-//! by the parser, lengths by whoever kept the text.
+//! by the parser, lengths by whoever has the text.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A document.
-pub(super) struct JsonDocument(pub(super) Value);
+/// A value of JSON, in whose objects every key is unique. One that is nested deeper than 127 levels, or has a number
+/// beyond what a double can hold, is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UniqueJson(pub Value);
 
-impl JsonDocument {
-    /// Parses a text; `None` if it is not JSON, nested deeper than 127 levels, has a number beyond what a double can
-    /// hold, or the same key twice in an object.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        serde_json::from_slice(text).ok()
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonDocument {
+impl<'de> Deserialize<'de> for UniqueJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor).map(Self)
     }
@@ -52,7 +46,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let number = Number::from_f64(value);
         number
             .map(Value::Number)
-            .ok_or_else(|| E::custom("not finite"))
+            .ok_or_else(|| E::custom("a number is not finite"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -65,7 +59,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(JsonDocument(item)) = items.next_element()? {
+        while let Some(UniqueJson(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -73,10 +67,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, JsonDocument(value))) = entries.next_entry::<String, _>()? {
-            if map.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key is there twice"));
+        while let Some((key, UniqueJson(value))) = entries.next_entry::<String, _>()? {
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format!("duplicate key `{key}`")));
             }
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }
@@ -88,6 +83,7 @@ mod tests {
 
     #[test]
     fn what_has_two_readings_or_no_bound_is_refused() {
+        let parse = |text: &[u8]| serde_json::from_slice::<UniqueJson>(text);
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         for good in [
             "{}",
@@ -96,7 +92,7 @@ mod tests {
             "123456789012345678901234567890",
             &deep(127),
         ] {
-            let parsed = JsonDocument::parse(good.as_bytes()).unwrap();
+            let parsed = parse(good.as_bytes()).unwrap();
             assert_eq!(parsed.0, serde_json::from_str::<Value>(good).unwrap());
         }
         for bad in [
@@ -111,8 +107,8 @@ mod tests {
             &deep(128),
             &deep(100_000),
         ] {
-            assert!(JsonDocument::parse(bad.as_bytes()).is_none(), "{bad:.40}");
+            assert!(parse(bad.as_bytes()).is_err(), "{bad:.40}");
         }
-        assert!(JsonDocument::parse(b"\"\xff\"").is_none());
+        assert!(parse(b"\"\xff\"").is_err());
     }
 }
