@@ -223,6 +223,12 @@ impl RouteCase {
         case
     }
 
+    /// True if what a release has ended since the last look began after the rollback. Of one that was taken back, that
+    /// is so once all from before it had ended at that look.
+    pub(super) fn is_since(&self, release: &ReleaseKey) -> bool {
+        self.since.is_settled || !self.taken_back.contains(release)
+    }
+
     /// Asks for the verdict on what has been counted.
     pub(super) fn judge(&mut self) {
         let names = PeriodNames {
@@ -256,5 +262,26 @@ impl RouteCase {
             Some(revision) => format!("{words}; revision {revision} has moved its requests since"),
             None => words.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Version;
+
+    #[test]
+    fn what_was_taken_back_counts_once_it_was_settled_at_the_look_before() {
+        let key = |name: &str| -> ReleaseKey { (name.parse().unwrap(), Version::default()) };
+        let (blue, green) = (key("blue"), key("green"));
+        let mut case = RouteCase::new(
+            "chat".parse().unwrap(),
+            (vec![green.clone()], &[blue.clone()]),
+            vec![(blue.clone(), 1.0)],
+            (Recovery::default(), Duration::ZERO),
+        );
+        assert!(case.is_since(&blue) && !case.is_since(&green));
+        case.since.is_settled = true;
+        assert!(case.is_since(&blue) && case.is_since(&green));
     }
 }

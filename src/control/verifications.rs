@@ -95,11 +95,9 @@ impl Controller {
         let releases = case.shares.iter().map(|(key, _)| key);
         let releases = releases.chain(&case.taken_back);
         let now = route_counts::read(&self.fleet, &case.route, releases);
-        let is_settled = held >= case.settled_after;
         let mut added = Totals::default();
         for (key, totals) in &now {
-            // What ends first on the release that was taken back began before the rollback.
-            if is_settled || !case.taken_back.contains(key) {
+            if case.is_since(key) {
                 added.add(
                     &last
                         .get(key)
@@ -108,7 +106,7 @@ impl Controller {
             }
         }
         *last = now;
-        case.since.is_settled = is_settled;
+        case.since.is_settled = held >= case.settled_after;
         case.since.looks += u64::from(added.units > 0);
         let added = added.period(case.recovery.thresholds.as_ref());
         case.since.period = case.since.period.plus(added);
