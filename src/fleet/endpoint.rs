@@ -11,6 +11,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use super::{
+    ack_stalls::AckStalls,
     balance::{BalancePolicy, EjectionPolicy},
     concurrency_limit::ConcurrencyLimit,
     ejection::{Ejection, EjectionReason},
@@ -61,6 +62,7 @@ pub struct Endpoint {
     pub(super) in_flight: CachePadded<AtomicU32>,
     connections: Arc<ConcurrencyLimit>,
     idle_limit: IdleLimit,
+    ack_stalls: AckStalls,
 }
 
 impl Endpoint {
@@ -81,6 +83,7 @@ impl Endpoint {
             in_flight: CachePadded::default(),
             connections: Arc::default(),
             idle_limit: IdleLimit::default(),
+            ack_stalls: AckStalls::default(),
         }
     }
 
@@ -242,6 +245,11 @@ impl Endpoint {
     /// Longest idle time of its connections, as far as it was learned.
     pub fn idle_limit(&self) -> &IdleLimit {
         &self.idle_limit
+    }
+
+    /// Its stalls inside messages, as far as they were learned.
+    pub fn ack_stalls(&self) -> &AckStalls {
+        &self.ack_stalls
     }
 
     /// Limit on its connections, with the queue of requests that wait for one.

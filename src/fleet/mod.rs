@@ -3,6 +3,7 @@
 //! Facts are kept beside the routing table and outlive every swap: after a rollback the current endpoints are used,
 //! with their current health and counts.
 
+mod ack_stalls;
 mod balance;
 mod choice;
 mod concurrency_limit;
@@ -29,6 +30,7 @@ mod slow_start;
 mod tests;
 
 pub use self::{
+    ack_stalls::AckStalls,
     balance::BalancePolicy,
     concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},

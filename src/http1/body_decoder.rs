@@ -161,6 +161,16 @@ impl BodyDecoder {
         }
     }
 
+    /// True if what comes next is the rest of something that has begun: of a declared length, of a chunk, or of the end.
+    /// Between chunks a peer may think.
+    pub fn is_inside(&self) -> bool {
+        match self.kind {
+            Kind::Length => self.left > 0,
+            Kind::Chunked(state) => !matches!(state, ChunkState::Size(0) | ChunkState::Done),
+            Kind::UntilClose => false,
+        }
+    }
+
     /// Remaining bytes of the body, if its length was declared.
     pub fn left(&self) -> Option<u64> {
         match self.kind {

@@ -112,9 +112,19 @@ impl Exchange {
         decoder.finish_eof().map_err(Rejection::response)
     }
 
+    /// True if the final head of the response has come.
+    pub const fn has_response(&self) -> bool {
+        self.response.is_some()
+    }
+
     /// True if the response has been read to its end.
     pub fn response_is_read(&self) -> bool {
         self.response.as_ref().is_some_and(BodyDecoder::is_done)
+    }
+
+    /// True if the rest of something in the response's body has to come; see [`BodyDecoder::is_inside`].
+    pub fn is_inside_response(&self) -> bool {
+        self.response.as_ref().is_some_and(BodyDecoder::is_inside)
     }
 
     /// The trailers of the response, once it has ended.

@@ -15,7 +15,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::tcp::{read_tcp, write_tcp};
+use super::tcp::{acknowledge_tcp, read_tcp, write_tcp};
 use super::tls_stream::TlsStream;
 
 /// A connection.
@@ -201,6 +201,11 @@ impl Stream {
         let ready = pin!(self.tcp().ready(Interest::READABLE));
         let polled = ready.poll(&mut Context::from_waker(Waker::noop()));
         matches!(polled, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    /// Acknowledges at once what has come: the peer may wait for it before it writes on.
+    pub fn acknowledge(&self) {
+        acknowledge_tcp(self.tcp());
     }
 
     /// The other side's address.

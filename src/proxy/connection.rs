@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
+use crate::fleet::AckStalls;
 use crate::http1::BodyDecoder;
 use crate::message::{Rejection, Version};
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     oldest: Option<Instant>,
     received: Option<Buffer>,
     is_first: bool,
+    /// Pauses of the client inside its requests.
+    stalls: AckStalls,
     counted: (ConnectionPermit, ConnectionGuard),
 }
 
@@ -97,6 +100,7 @@ impl Connection {
             oldest: worker.oldest(),
             received: None,
             is_first: true,
+            stalls: AckStalls::default(),
             worker,
             stream,
             peer,
@@ -225,7 +229,9 @@ impl Connection {
                 let channel = |limit| TimedStream::new(&self.stream, &worker.timers, limit);
                 let decoder = BodyDecoder::request(meta.framing, &settings.message);
                 let patient = channel(settings.timeouts.body.0);
-                let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
+                let memory = (&worker.buffers, &self.stalls);
+                let mut reader = BodyReader::new(patient, decoder, memory, body);
+                reader.is_at_head = reader.buffer.is_none();
                 let is_watched = Cell::new(false);
                 let mut client = Http1Client {
                     reader,

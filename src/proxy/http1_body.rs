@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::fleet::AckStalls;
 use crate::http1::{
     BodyDecoder, BodyEncoder, ChunkFraming, Decoded, Exchange, Trailers, WriteError,
 };
@@ -23,6 +24,7 @@ pub(super) trait BodyDecode {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection>;
     fn finish_eof(&mut self) -> Result<(), Rejection>;
     fn is_done(&self) -> bool;
+    fn is_inside(&self) -> bool;
     fn trailers(&self) -> Option<Box<Trailers>>;
 }
 
@@ -31,7 +33,10 @@ pub(super) struct BodyReader<'s, D> {
     pub(super) channel: TimedStream<'s>,
     pub(super) decoder: D,
     pub(super) buffer: Option<Buffer>,
+    /// The last read ended in a head, or right behind one that announces a body.
+    pub(super) is_at_head: bool,
     buffers: &'s Rc<BufferPool>,
+    stalls: &'s AckStalls,
     /// Bytes of the buffer that belong to the last returned frame.
     taken: usize,
     size: BufferSize,
@@ -113,14 +118,16 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
     pub(super) fn new(
         channel: TimedStream<'s>,
         decoder: D,
-        buffers: &'s Rc<BufferPool>,
+        (buffers, stalls): (&'s Rc<BufferPool>, &'s AckStalls),
         buffer: Option<Buffer>,
     ) -> Self {
         Self {
             channel,
             decoder,
             buffer: buffer.filter(|buffer| !buffer.is_empty()),
+            is_at_head: false,
             buffers,
+            stalls,
             taken: 0,
             size: BufferSize::Small,
             trailers: None,
@@ -210,13 +217,17 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
     pub(super) async fn fill(&mut self) -> Result<usize, IoError> {
         self.settle();
         loop {
-            self.channel.readable().await?;
+            let is_inside = self.is_at_head || self.decoder.is_inside();
+            self.channel
+                .readable(is_inside.then_some(self.stalls))
+                .await?;
             let buffer = self
                 .buffer
                 .get_or_insert_with(|| self.buffers.take(self.size));
             match self.channel.stream.try_read(buffer.space()) {
                 Ok(read) => {
                     buffer.filled(read);
+                    self.is_at_head = false;
                     self.adapt(read);
                     return Ok(read);
                 }
@@ -288,6 +299,10 @@ impl BodyDecode for BodyDecoder {
         Self::is_done(self)
     }
 
+    fn is_inside(&self) -> bool {
+        Self::is_inside(self)
+    }
+
     fn trailers(&self) -> Option<Box<Trailers>> {
         Self::trailers(self).cloned().map(Box::new)
     }
@@ -304,6 +319,10 @@ impl BodyDecode for &RefCell<Exchange> {
 
     fn is_done(&self) -> bool {
         self.borrow().response_is_read()
+    }
+
+    fn is_inside(&self) -> bool {
+        self.borrow().is_inside_response()
     }
 
     fn trailers(&self) -> Option<Box<Trailers>> {

@@ -105,7 +105,9 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
                 is_repeatable,
                 forget: &forget,
             };
-            let reader = BodyReader::new(stream(), &exchange, &worker.buffers, None);
+            let stalls = selected.in_flight.endpoint().ack_stalls();
+            let memory = (&worker.buffers, stalls);
+            let reader = BodyReader::new(stream(), &exchange, memory, None);
             let mut response = Http1Response::new(reader, meta, encoded.accept.as_deref(), worker);
             response.was_idle = connection.idle_ms >= GIVEN_UP_MS;
             let both = (&mut sink, &mut response);
@@ -258,6 +260,7 @@ impl Http1Response<'_> {
                     let rejection = Rejection::response(Reason::HeadTooLarge);
                     return Err(UpstreamError::Invalid(rejection));
                 }
+                self.reader.is_at_head = !buffer.is_empty();
             }
             self.fill().await?;
         }
@@ -349,6 +352,8 @@ impl Http1Response<'_> {
     fn consume_head(&mut self, end: usize) {
         let buffer = self.reader.buffer.as_mut().expect("a head was found in it");
         buffer.consume(end);
+        // An endpoint may think after an interim head.
+        self.reader.is_at_head = buffer.is_empty() && self.reader.decoder.borrow().has_response();
         self.reader.settle();
     }
 }

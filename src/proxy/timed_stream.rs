@@ -5,8 +5,9 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::fleet::AckStalls;
 use crate::message::Rejection;
-use crate::net::{LazyDeadline, Stream, Timers};
+use crate::net::{LazyDeadline, Stream, Tick, Timers};
 
 use super::error::{ClientError, UpstreamError};
 
@@ -22,6 +23,7 @@ pub(super) enum IoError {
 pub(super) struct TimedStream<'s> {
     pub(super) stream: &'s Stream,
     silence: LazyDeadline<'s>,
+    timers: &'s Timers,
 }
 
 /// Progress of a write.
@@ -38,19 +40,37 @@ impl<'s> TimedStream<'s> {
         Self {
             stream,
             silence: timers.limit(silence),
+            timers,
         }
     }
 
-    /// Waits until bytes can be read, up to the idle timeout. Cancellation safe.
-    pub(super) async fn readable(&self) -> Result<(), IoError> {
+    /// Waits until bytes can be read, up to the idle timeout. Cancellation safe. `stalls` are given inside a message, where
+    /// the peer may wait for an acknowledgement.
+    pub(super) async fn readable(&self, stalls: Option<&AckStalls>) -> Result<(), IoError> {
         let mut armed = false;
+        let mut since = None;
         poll_fn(|cx| {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
+                if let (Some(stalls), Some(since)) = (stalls, since) {
+                    stalls.observe(self.timers.now().since(since));
+                }
                 return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+            }
+            if let Some(stalls) = stalls.filter(|_| since.is_none()) {
+                since = Some(self.pause(stalls));
             }
             self.poll_silent(cx, &mut armed)
         })
         .await
+    }
+
+    /// Begins to wait inside a message.
+    #[cold]
+    fn pause(&self, stalls: &AckStalls) -> Tick {
+        if stalls.are_likely() {
+            self.stream.acknowledge();
+        }
+        self.timers.now()
     }
 
     /// Writes all of `slices`; the idle timeout applies to each wait.

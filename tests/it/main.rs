@@ -5,6 +5,8 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
+#[cfg(target_os = "linux")]
+mod ack_stalls;
 mod admin;
 mod agent_cards;
 mod agent_errors;
