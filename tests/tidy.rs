@@ -669,8 +669,11 @@ fn every_file_in_config_passes_check() {
         configs.len() >= 2,
         "config/ holds the reference and the quick start"
     );
+    // Those of Kubernetes read a Secret, with which tests/kubernetes checks them.
+    let of_containers = files("docker", &[".toml"]).into_iter();
+    let of_containers = of_containers.filter(|path| !path.starts_with("docker/kubernetes/"));
     let mut broken = Vec::new();
-    for path in configs.into_iter().chain(files("docker", &[".toml"])) {
+    for path in configs.into_iter().chain(of_containers) {
         let run = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"))
             .args(["check", &path])
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,274 @@
+"""What the rendered manifests say, without running anything."""
+
+import copy
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
+from harness import ROOT, binary
+from manifests import FOLDER, FULL, TOOLS, chart, kustomize, run
+
+# The oldest version that the chart takes, and the latest one whose schema is published in the package.
+VERSIONS = ("1.30", "1.37")
+
+SECRETS = "/run/secrets/switchback/"
+
+
+def same(got, expected):
+    assert got == expected, f"got {got!r}, expected {expected!r}"
+
+
+def differs_from_its_schema(document):
+    """The first thing that the published schema of an object does not have, or None."""
+    if document["apiVersion"].startswith("monitoring.coreos.com/"):
+        return differs_from_its_model(document)
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(document, version, strict=True)
+        except kubernetes_validate.ValidationError as wrong:
+            return f"{version}: {'.'.join(map(str, wrong.path))}: {wrong.message}"
+    return None
+
+
+def differs_from_its_model(document):
+    """The models are made from the operator's definitions. They drop what they do not know, so what is left is compared."""
+    model = getattr(operator, document["kind"])
+    try:
+        read = model.model_validate(document)
+    except ValueError as wrong:
+        return str(wrong)
+    left = read.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return None if left == document else f"{document['kind']} has fields that its definition does not have"
+
+
+def every_object_is_what_its_schema_says(all_manifests):
+    for name, manifests in all_manifests.items():
+        wrong = {f"{one['kind']} {one['metadata']['name']}": differs_from_its_schema(one) for one in manifests.objects}
+        same((name, {key: said for key, said in wrong.items() if said}), (name, {}))
+    return f"{sum(len(one.objects) for one in all_manifests.values())} objects"
+
+
+def the_schemas_find_mistakes(all_manifests):
+    """A key that nobody knows, anywhere in an object, and a value of another type are found."""
+    seen = set()
+    for document in all_manifests["example"].objects + all_manifests["chart, everything"].objects:
+        if document["kind"] in seen or document["kind"] in ("ConfigMap", "ServiceAccount", "Namespace"):
+            continue
+        seen.add(document["kind"])
+        wrong = copy.deepcopy(document)
+        inside = wrong["spec"] if "spec" in wrong else wrong["rules"][0] if "rules" in wrong else wrong["roleRef"]
+        inside["replicsa"] = 2
+        assert differs_from_its_schema(wrong), f"{document['kind']} takes any key"
+    assert {"StatefulSet", "ServiceMonitor", "PrometheusRule", "PodDisruptionBudget"} <= seen, seen
+
+
+def chart_and_kustomize_make_the_same_objects(all_manifests):
+    """The chart as it comes, with the monitoring, and base with the same component."""
+
+    def plain(manifests):
+        found = {}
+        for one in manifests.objects:
+            one = copy.deepcopy(one)
+            labels = one["metadata"].get("labels", {})
+            for label in ("helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"):
+                labels.pop(label, None)
+            if one["kind"] == "ConfigMap":
+                one["data"] = {key: tomllib.loads(text) for key, text in one["data"].items()}
+            if one["kind"] == "StatefulSet":
+                one["spec"]["template"]["spec"]["containers"][0].pop("imagePullPolicy", None)
+            found[one["kind"], one["metadata"]["name"]] = one
+        return found
+
+    of_chart, of_base = plain(all_manifests["chart, monitoring"]), plain(all_manifests["base, monitoring"])
+    same(sorted(of_chart), sorted(of_base))
+    for key, one in of_chart.items():
+        same(one, of_base[key])
+
+
+def the_alert_rules_have_one_source(all_manifests):
+    source = yaml.safe_load((ROOT / "docker/alerts.yml").read_text())
+    for name in ("example", "chart, monitoring"):
+        same(all_manifests[name].one("PrometheusRule")["spec"], source)
+    same((FOLDER / "chart/alerts.yml").read_text(), (ROOT / "docker/alerts.yml").read_text())
+
+
+def the_alerts_find_their_job(all_manifests):
+    """`job` is the label of the Service that the monitor names, and the monitor finds exactly one Service."""
+    for name in ("example", "chart, monitoring"):
+        manifests = all_manifests[name]
+        monitor = manifests.one("ServiceMonitor")["spec"]
+        wanted = monitor["selector"]["matchLabels"].items()
+        (service,) = [one for one in manifests.of("Service") if wanted <= one["metadata"]["labels"].items()]
+        same(service["metadata"]["labels"][monitor["jobLabel"]], "switchback")
+        assert 'up{job="switchback"}' in (ROOT / "docker/alerts.yml").read_text()
+        (endpoint,) = monitor["endpoints"]
+        assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]], service
+
+
+def pod_and_proxy_have_the_same_grace(all_manifests):
+    found = {}
+    for name, manifests in all_manifests.items():
+        seconds = manifests.pod()["spec"]["terminationGracePeriodSeconds"]
+        same((name, manifests.environment()["TERMINATION_GRACE_PERIOD_SECONDS"]), (name, str(seconds)))
+        found[name] = seconds
+    same(found["chart, everything"], 1860)
+    assert len(set(found.values())) > 1, found
+
+
+def a_load_balancer_learns_of_the_end_before_the_probe_does(all_manifests):
+    """With `Local`, a node sends to its ending pod while that passes its probe."""
+    checked = 0
+    for name, manifests in all_manifests.items():
+        if manifests.one("Service")["spec"].get("externalTrafficPolicy") != "Local":
+            continue
+        probe = manifests.container()["readinessProbe"]
+        shutdown = tomllib.loads(manifests.config())["shutdown"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= int(shutdown["not_ready_for"].removesuffix("s")), name
+        checked += 1
+    same(checked, 2)
+
+
+def every_configuration_passes_the_check(all_manifests):
+    for name, manifests in all_manifests.items():
+        with tempfile.TemporaryDirectory() as path:
+            text = manifests.config().replace(SECRETS, path + "/").replace("/var/lib/switchback", path)
+            same((name, path in text), (name, True))
+            Path(path, "operator-token").write_text("0123456789abcdef" * 4)
+            Path(path, "session-key").write_text("0123456789abcdef" * 4)
+            Path(path, "switchback.toml").write_text(text)
+            run("env", "TERMINATION_GRACE_PERIOD_SECONDS=" + manifests.environment()["TERMINATION_GRACE_PERIOD_SECONDS"],
+                binary(), "check", Path(path, "switchback.toml"))
+
+
+def the_pod_has_no_rights(all_manifests):
+    for manifests in all_manifests.values():
+        for owner in manifests.of("StatefulSet") + manifests.of("Deployment"):
+            spec = owner["spec"]["template"]["spec"]
+            security = spec["securityContext"]
+            same((spec["automountServiceAccountToken"], security["runAsNonRoot"], security["runAsUser"]), (False, True, 65532))
+            same(security["seccompProfile"], {"type": "RuntimeDefault"})
+            for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
+                assert key not in spec, key
+            for container in spec["containers"]:
+                same(container["securityContext"], {
+                    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+                })
+                assert "memory" in container["resources"]["limits"] and "cpu" in container["resources"]["requests"], container
+
+
+def nothing_but_traffic_and_metrics_is_open(all_manifests):
+    for name, manifests in all_manifests.items():
+        config, ports = tomllib.loads(manifests.config()), manifests.ports()
+        listening = {"http": config["listeners"][0]["address"], "observe": config["observe"]["address"]}
+        same((name, listening), (name, {key: f"0.0.0.0:{port}" for key, port in ports.items()}))
+        assert config["admin"]["address"].startswith("127.0.0.1:"), config["admin"]
+        same([one["role"] for one in config["admin"]["tokens"]], ["operator"])
+        (pods,) = [one for one in manifests.of("Service") if one["metadata"]["name"].startswith("switchback-pods")
+                   or one["metadata"]["name"].endswith("-pods")]
+        traffic = [one for one in manifests.of("Service") if one["spec"]["selector"] == pods["spec"]["selector"] and one is not pods]
+        same([port["targetPort"] for one in traffic for port in one["spec"]["ports"]], ["http"])
+        same([port["targetPort"] for port in pods["spec"]["ports"]], ["observe"])
+        for policy in policies(manifests):
+            to_all, monitoring = policy["spec"]["ingress"]
+            same((to_all, monitoring["ports"]), ({"ports": [{"port": "http"}]}, [{"port": "observe"}]))
+            assert monitoring["from"], policy
+
+
+def selectors_find_the_pods_and_no_others(all_manifests):
+    for name, manifests in all_manifests.items():
+        labels = manifests.pod()["metadata"]["labels"].items()
+        others = [one["spec"]["template"]["metadata"]["labels"].items() for one in manifests.of("Deployment")]
+        own = manifests.of("StatefulSet")[0]["metadata"]["name"]
+        selectors = [manifests.one("PodDisruptionBudget", own)["spec"]["selector"]["matchLabels"]]
+        selectors += [one["spec"]["podSelector"]["matchLabels"] for one in policies(manifests)]
+        selectors += [one["labelSelector"]["matchLabels"] for one in manifests.pod()["spec"]["topologySpreadConstraints"]]
+        selectors += [manifests.of("StatefulSet")[0]["spec"]["selector"]["matchLabels"]]
+        for selector in selectors:
+            assert len(selector) == 2 and selector.items() <= labels, (name, selector)
+            assert not any(selector.items() <= other for other in others), (name, selector)
+    # Each sample agent is found by its own Service, whose name is the endpoint of its release, and by its own budget.
+    example = all_manifests["example"]
+    (only_from_proxies,) = example.one("NetworkPolicy", "chat")["spec"]["ingress"]
+    (proxies,) = [one["podSelector"]["matchLabels"].items() for one in only_from_proxies["from"]]
+    assert proxies <= example.pod()["metadata"]["labels"].items(), proxies
+    for release, spec in tomllib.loads(example.config())["releases"].items():
+        service = example.one("Service", re.match(r"http://([^:]+):9000$", spec["endpoints"][0])[1])["spec"]
+        found = [one["metadata"]["name"] for one in example.of("Deployment")
+                 if service["selector"].items() <= one["spec"]["template"]["metadata"]["labels"].items()]
+        same((found, service["clusterIP"]), ([f"chat-{release}"], "None"))
+        same(example.one("PodDisruptionBudget", f"chat-{release}")["spec"]["selector"]["matchLabels"], service["selector"])
+
+
+def policies(manifests):
+    """Those of the proxies; the example has one of the agents as well."""
+    return [one for one in manifests.of("NetworkPolicy") if one["metadata"]["name"] != "chat"]
+
+
+def two_releases_of_the_chart_share_nothing(all_manifests):
+    one, two = chart(name="east"), chart(name="west")
+    same(set(one.by_name) & set(two.by_name), set())
+    for kind, _ in one.by_name:
+        assert (kind, "east-switchback") in one.by_name, kind
+    assert not set(one.pod()["metadata"]["labels"].items()) >= set(two.of("StatefulSet")[0]["spec"]["selector"]["matchLabels"].items())
+
+
+def wrong_values_are_refused(all_manifests):
+    for wrong in ("replicas=0", "service.type=Loadbalancer", "notReadyFor=10", "replica=2", "terminationGracePeriodSeconds=10",
+                  "table="):
+        said = chart("--set", wrong, status=1)
+        assert "values don't meet the specifications" in said, (wrong, said)
+
+
+def every_value_is_used(all_manifests):
+    """With every value set to another one, each of them shows."""
+    defaults = yaml.safe_load((FOLDER / "chart/values.yaml").read_text())
+    values = yaml.safe_load(FULL)
+    same(sorted(values), sorted(defaults))
+    before = yaml.safe_dump(all_manifests["chart, monitoring"].objects)
+    for key, value in values.items():
+        if key == "networkPolicy":
+            value = {"monitoringNamespace": "other"}
+        after = chart("--set", "monitoring.enabled=true", values=yaml.safe_dump({key: value}))
+        assert yaml.safe_dump(after.objects) != before, f"`{key}` changes nothing"
+    assert not all_manifests["chart, everything"].of("NetworkPolicy")
+
+
+def versions_are_those_of_the_program(all_manifests):
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+    about = yaml.safe_load((FOLDER / "chart/Chart.yaml").read_text())
+    same((about["version"], about["appVersion"]), (version, version))
+    for name in ("base", "chart", "example"):
+        same(all_manifests[name].container()["image"].rpartition(":")[2], version)
+
+
+def helm_finds_nothing_to_complain_about(all_manifests):
+    run(TOOLS / "helm", "lint", "--strict", FOLDER / "chart")
+
+
+def load():
+    with_monitoring = "resources: [../base]\ncomponents: [../monitoring]\n"
+    # kustomize reads only files below the folder of each kustomization, so the combination stands beside them.
+    with tempfile.TemporaryDirectory(dir=FOLDER) as path:
+        Path(path, "kustomization.yaml").write_text(with_monitoring)
+        both = kustomize(path)
+    return {
+        "base": kustomize(FOLDER / "base"),
+        "base, monitoring": both,
+        "example": kustomize(FOLDER / "example"),
+        "chart": chart(),
+        "chart, monitoring": chart("--set", "monitoring.enabled=true"),
+        "chart, everything": chart(values=FULL),
+    }
+
+
+CHECKS = (
+    every_object_is_what_its_schema_says, the_schemas_find_mistakes, chart_and_kustomize_make_the_same_objects,
+    the_alert_rules_have_one_source, the_alerts_find_their_job, pod_and_proxy_have_the_same_grace,
+    a_load_balancer_learns_of_the_end_before_the_probe_does, every_configuration_passes_the_check, the_pod_has_no_rights,
+    nothing_but_traffic_and_metrics_is_open, selectors_find_the_pods_and_no_others, two_releases_of_the_chart_share_nothing,
+    wrong_values_are_refused, every_value_is_used, versions_are_those_of_the_program, helm_finds_nothing_to_complain_about,
+)
