@@ -1,6 +1,8 @@
 """The manifests and the chart of docker/kubernetes, read and lived; see tests/kubernetes/run."""
 
+import os
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -8,6 +10,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import live
 import static
 from harness import Suite, folder
+
+
+def a_rollout_of_the_agents_loses_nothing():
+    """tests/kubernetes/names.py, in a network namespace of its own."""
+    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    script = pathlib.Path(__file__).with_name("names.py")
+    # With the first process of the namespace all others end.
+    apart = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = ["unshare", *rights, *apart, sys.executable, "-W", "ignore", str(script)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=190)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()
 
 
 def main():
@@ -18,6 +32,7 @@ def main():
     with folder() as path:
         life = live.a_pod_that_ends_takes_connections_and_finishes_its_turns
         suite.check(life.__name__, life, path)
+    suite.check("a_rollout_of_the_agents_loses_nothing", a_rollout_of_the_agents_loses_nothing, seconds=200)
     with folder() as path:
         cluster = live.Cluster(path)
         for function in live.CHECKS:
