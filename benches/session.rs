@@ -1,15 +1,19 @@
 //! The cost of a session to a request: the opening of its sealed id and the selection by it, the choice by an affinity key, the
-//! look-up of an id that was learned from a response. None of it may allocate, which is checked before it is measured; the
-//! target for a pin is 1.5 µs, that for a learned id 120 bytes.
+//! look-up of an id that was learned from a response, the memory of answers for feedback. None of it may allocate, which is
+//! checked before it is measured; the target for a pin is 1.5 µs, that for a learned id 120 bytes, that for the answers of a
+//! worker 2.5 MB.
 
 mod common;
 
-use std::{hint::black_box, net::SocketAddr};
+use std::{hint::black_box, net::SocketAddr, rc::Rc};
 
 use allocation_counter::measure;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
-    fleet::{LearnedPin, LearnedPins, Pick},
+    fleet::{
+        AnswerId, AnswerKey, AnswerMemory, AnswerOrigin, GivenAnswer, LearnedPin, LearnedPins, Pick,
+    },
+    model::{Revision, Version},
     seal::{Content, KeyRing, Label, Pin},
     table::key_of,
 };
@@ -120,5 +124,43 @@ fn learned(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, pinned, by_affinity, learned);
+/// An answer that is remembered by its request and by its session, in a memory that is full; then it is found.
+fn answered(criterion: &mut Criterion) {
+    let origin = Rc::new(AnswerOrigin {
+        route: "chat".parse().expect("it is a name"),
+        release: "blue".parse().expect("it is a name"),
+        version: Version::default(),
+    });
+    let answer = |number: u64| GivenAnswer {
+        origin: Rc::clone(&origin),
+        revision: Revision(7),
+        number,
+        session: number % 5_000,
+        variants: Box::default(),
+        at_ms: number,
+    };
+    let (mut memory, mut draws) = (AnswerMemory::default(), Draws(1));
+    let mut last = 0;
+    let mut remember = |memory: &mut AnswerMemory| {
+        last = draws.next();
+        memory.remember(answer(last), Some(AnswerId::Own(last.into())), true);
+    };
+    let taken = measure(|| (0..100_000).for_each(|_| remember(&mut memory)));
+    let bytes = taken.bytes_max;
+    assert!(
+        bytes <= 2_500_000,
+        "{bytes} bytes for the answers of a worker"
+    );
+    bench(criterion, named("remember an answer"), || {
+        remember(&mut memory);
+    });
+    let key = AnswerKey::RequestId(format!("{last:032x}").into());
+    criterion
+        .benchmark_group("session")
+        .bench_function(named("find an answer"), |bencher| {
+            bencher.iter(|| black_box(memory.find(&key, 0)));
+        });
+}
+
+criterion_group!(benches, pinned, by_affinity, learned, answered);
 criterion_main!(benches);

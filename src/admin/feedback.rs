@@ -1,7 +1,7 @@
 //! Feedback of users, on the admin API and on a listener of its own.
 //!
-//! A user's application is no operator: it reaches the listener of `[feedback]`, where the stamp alone is the permission,
-//! and how often is limited. Such a listener says nothing of releases.
+//! A user's application is no operator: it reaches the listener of `[feedback]`, where the stamp alone is the permission
+//! unless the file says otherwise, and how often is limited. Such a listener says nothing of releases and routes.
 
 use std::{
     net::IpAddr,
@@ -52,15 +52,16 @@ impl FromRef<AdminState> for FeedbackState {
 
 /// Counts what a user says of an answer, once for each answer, at the release that gave it.
 ///
-/// The stamp comes from the answer itself, on a route with `expose_release = "sealed"`. This path is also on the listener
-/// of `[feedback]`, without a token; the response does not name the release there.
+/// The stamp comes from the answer itself, on a route with `expose_release = "sealed"`. By the id of a request or by a
+/// session, the answer is looked for in the memories of this instance's workers, on a route with `feedback_by`. This path
+/// is also on the listener of `[feedback]`, without a token; the response does not name the release there.
 #[utoipa::path(post, path = "/v1/feedback", tag = "feedback", request_body = FeedbackRequest,
     responses((status = 200, description = "it was counted, or one of this answer was before", body = FeedbackReceipt)))]
 pub(super) async fn give_feedback(
     State(desk): State<FeedbackState>,
     Body(request): Body<FeedbackRequest>,
 ) -> Result<Response, ApiError> {
-    let (counted, answer) = desk.take(&request)?;
+    let (counted, answer) = desk.take(&request).await?;
     let Answer {
         route,
         release,
@@ -115,7 +116,7 @@ async fn give_hidden(
     State(desk): State<FeedbackState>,
     Body(request): Body<FeedbackRequest>,
 ) -> Result<Response, ApiError> {
-    let (counted, _) = desk.take(&request)?;
+    let counted = desk.take_of_user(&request).await?;
     Ok(json(&FeedbackReceipt {
         counted,
         answer: None,

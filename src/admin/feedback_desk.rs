@@ -1,22 +1,35 @@
-//! The desk that takes feedback: it reads stamps and opinions, and has them counted.
+//! The desk that takes feedback: it reads opinions, finds the answers that they are of, and has them counted.
 
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 
-use super::{error::ApiError, unknown_name::unknown};
+use super::{
+    error::ApiError,
+    named_answer::{NamedAnswer, session_name},
+    unknown_name::{unknown, unknown_route},
+};
 use crate::{
     api::{FeedbackRequest, LONGEST_LABEL},
-    config::Feedback,
-    control::{Answer, Controller},
-    model::{Opinion, OpinionSign, Revision, VariantMark, Version},
+    config::{Feedback, FeedbackForm},
+    control::{Answer, AnswerName, Controller, FindAnswerError},
+    model::{Opinion, OpinionSign, Revision, RouteName, VariantMark, Version},
     seal::{Content, KeyRing, Stamp},
     telemetry::names,
 };
+
+/// Those who give feedback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Giver {
+    /// With a token, on the admin API.
+    Operator,
+    /// On the listener of `[feedback]`, which says nothing of routes.
+    User,
+}
 
 /// The desk that takes feedback.
 #[derive(Clone)]
@@ -25,6 +38,8 @@ pub struct FeedbackState {
     seal: Arc<KeyRing>,
     valid_seconds: u64,
     labels: Arc<BTreeMap<String, OpinionSign>>,
+    /// The forms that users may name an answer in.
+    accepted: Arc<[FeedbackForm]>,
 }
 
 impl FeedbackState {
@@ -35,18 +50,35 @@ impl FeedbackState {
             seal,
             valid_seconds: settings.valid_for.0.as_secs(),
             labels: Arc::new(settings.labels.clone()),
+            accepted: settings.accept.as_slice().into(),
         }
     }
 
-    /// Counts an opinion; returns if it was counted, and the answer.
-    pub(super) fn take(&self, request: &FeedbackRequest) -> Result<(bool, Answer), ApiError> {
+    /// Counts an opinion of an operator; returns if it was counted, and the answer.
+    pub(super) async fn take(&self, request: &FeedbackRequest) -> Result<(bool, Answer), ApiError> {
         let opinion = self.opinion(request)?;
-        let answer = self.answer(&request.stamp)?;
+        let answer = self.answer(&named(request)?, Giver::Operator).await?;
+        Ok(self.count(opinion, answer))
+    }
+
+    /// Counts an opinion of a user, who names the answer in a form that is accepted; returns if it was counted.
+    pub(super) async fn take_of_user(&self, request: &FeedbackRequest) -> Result<bool, ApiError> {
+        let opinion = self.opinion(request)?;
+        let named = named(request)?;
+        if !self.accepted.contains(&named.form()) {
+            return Err(self.not_accepted());
+        }
+        let answer = self.answer(&named, Giver::User).await?;
+        let (counted, _) = self.count(opinion, answer);
+        Ok(counted)
+    }
+
+    fn count(&self, opinion: Opinion, answer: Answer) -> (bool, Answer) {
         let counted = self.controller.take_feedback(&answer, opinion);
         if !counted {
             refused("repeated");
         }
-        Ok((counted, answer))
+        (counted, answer)
     }
 
     fn opinion(&self, request: &FeedbackRequest) -> Result<Opinion, ApiError> {
@@ -67,8 +99,63 @@ impl FeedbackState {
         }
     }
 
+    async fn answer(&self, named: &NamedAnswer<'_>, giver: Giver) -> Result<Answer, ApiError> {
+        let name = match *named {
+            NamedAnswer::Stamp(text) => return self.stamped(text),
+            NamedAnswer::RequestId(id) => AnswerName::RequestId(id.to_owned()),
+            NamedAnswer::Session(route, key) => {
+                session_name(&self.controller, &self.seal, (route, key))
+            }
+        };
+        let found = self.controller.find_answer(name).await;
+        let (answer, age) = found.map_err(|error| self.not_found(&error, giver))?;
+        if age > Duration::from_secs(self.valid_seconds) {
+            return Err(self.expired("expired-answer", "the answer has expired"));
+        }
+        Ok(answer)
+    }
+
+    fn expired(&self, kind: &str, title: &str) -> ApiError {
+        refused("expired");
+        let detail = format!("feedback is taken for {} s", self.valid_seconds);
+        ApiError::new(StatusCode::GONE, kind, title).detail(detail)
+    }
+
+    fn not_accepted(&self) -> ApiError {
+        refused("not_accepted");
+        let forms = self.accepted.iter().map(|form| form.key());
+        let forms: Vec<_> = forms.map(|key| format!("`{key}`")).collect();
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "not-accepted",
+            "answers are not named in this form here",
+        )
+        .hint(format!("send {}", forms.join(" or ")))
+    }
+
+    fn not_found(&self, error: &FindAnswerError, giver: Giver) -> ApiError {
+        let (reason, error) = match error {
+            FindAnswerError::Ambiguous => ("ambiguous", ambiguous()),
+            FindAnswerError::Busy => ("busy", busy()),
+            FindAnswerError::Unknown => ("unknown", unknown_answer()),
+            FindAnswerError::NotBySession(_) | FindAnswerError::UnknownRoute(_)
+                if giver == Giver::User =>
+            {
+                ("unknown", unknown_answer())
+            }
+            FindAnswerError::NotBySession(route) => ("unknown", not_by_session(route)),
+            FindAnswerError::UnknownRoute(route) => {
+                let state = self.controller.live().state();
+                let known = state.spec.routes().iter().map(|route| &route.name);
+                ("unknown", unknown_route(route.as_str(), known))
+            }
+        };
+        refused(reason);
+        error
+    }
+
     /// The answer of a stamp that is ours and holds.
-    fn answer(&self, text: &str) -> Result<Answer, ApiError> {
+    fn stamped(&self, text: &str) -> Result<Answer, ApiError> {
         let mut content = Content::default();
         let forged = || {
             refused("forged");
@@ -81,11 +168,7 @@ impl FeedbackState {
         };
         let stamp = Stamp::open(&self.seal, text.as_bytes(), &mut content).map_err(|_| forged())?;
         if stamp.age(now_seconds()) > self.valid_seconds {
-            refused("expired");
-            return Err(
-                ApiError::new(StatusCode::GONE, "expired-stamp", "the stamp has expired")
-                    .detail(format!("a stamp holds for {} s", self.valid_seconds)),
-            );
+            return Err(self.expired("expired-stamp", "the stamp has expired"));
         }
         answer_of(&stamp).ok_or_else(forged)
     }
@@ -101,6 +184,45 @@ fn answer_of(stamp: &Stamp<'_>) -> Option<Answer> {
         session: stamp.session,
         variants: VariantMark::read(stamp.variants)?,
     })
+}
+
+fn named(request: &FeedbackRequest) -> Result<NamedAnswer<'_>, ApiError> {
+    NamedAnswer::of(request).inspect_err(|_| refused("invalid"))
+}
+
+fn ambiguous() -> ApiError {
+    ApiError::new(
+        StatusCode::CONFLICT,
+        "ambiguous-answer",
+        "several requests had this id",
+    )
+    .hint("a trusted proxy has to give each request an id of its own")
+}
+
+fn busy() -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "worker-busy",
+        "not every worker has said what it remembers",
+    )
+    .detail("nothing was counted")
+    .hint("send it again")
+    .field(header::RETRY_AFTER, "1")
+}
+
+fn not_by_session(route: &RouteName) -> ApiError {
+    unknown_answer()
+        .detail(format!(
+            "route `{route}` does not remember its answers by session"
+        ))
+        .hint("the route needs `feedback_by = [\"session\"]`")
+}
+
+fn unknown_answer() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown-answer", "unknown answer").hint(
+        "each instance remembers its own last answers, on routes with `feedback_by`, until it restarts: ask the instance \
+         that answered, or use stamps",
+    )
 }
 
 fn unknown_label(label: &str, labels: &BTreeMap<String, OpinionSign>) -> ApiError {

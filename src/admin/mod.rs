@@ -32,7 +32,7 @@
 //! | `/v1/drills/{drill}` | GET | one drill |
 //! | `/v1/verifications` | GET | what became of users after rollbacks |
 //! | `/v1/verifications/{id}` | GET | one verification; `?wait=ended` waits for it |
-//! | `/v1/feedback` | GET, POST | what users say of answers; one opinion of an answer, by its stamp |
+//! | `/v1/feedback` | GET, POST | what users say of answers; one opinion of an answer, by its stamp, its request or its session |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -88,6 +88,7 @@ mod json_response;
 mod kpis;
 mod limits;
 mod mirrors;
+mod named_answer;
 mod observe;
 mod openapi;
 mod page;

@@ -85,8 +85,7 @@ fn complete(document: &mut Value, tokens: bool) {
     // Exactly one of the two.
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
-    document["components"]["schemas"]["FeedbackRequest"]["oneOf"] =
-        json!([{ "required": ["score"] }, { "required": ["thumb"] }, { "required": ["label"] }]);
+    one_opinion(&mut document["components"]["schemas"]["FeedbackRequest"]);
     one_change(&mut document["components"]["schemas"]["ChangeItem"]);
     for schema in ["AffinitySource", "PinSource"] {
         let sources = &mut document["components"]["schemas"][schema]["oneOf"];
@@ -107,6 +106,18 @@ fn complete(document: &mut Value, tokens: bool) {
             describe(path, method, operation, tokens);
         }
     }
+}
+
+/// An opinion is the name of one answer, and one thing that is said of it.
+fn one_opinion(request: &mut Value) {
+    let names: [&[&str]; 3] = [&["stamp"], &["request_id"], &["session", "route"]];
+    let forms = names.into_iter().flat_map(|name| {
+        ["score", "thumb", "label"].map(|said| {
+            let keys: Vec<_> = name.iter().copied().chain([said]).collect();
+            json!({ "required": keys, "maxProperties": keys.len() })
+        })
+    });
+    request["oneOf"] = forms.collect();
 }
 
 /// One of several changes is a name and one thing to do, and what is a switch is true.
@@ -164,10 +175,26 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
             0,
             (
                 "403",
-                "the stamp is forged, the request comes from a web page, or the token is read-only",
+                "the stamp is forged, the request comes from a web page, or the token is read-only; on the listener of \
+                 `[feedback]`, answers are not named in this form",
             ),
         );
-        statuses.push(("410", "the stamp has expired"));
+        statuses.insert(0, ("409", "several requests had this id"));
+        statuses.insert(
+            0,
+            (
+                "404",
+                "no answer of this name is remembered; or an unknown label or route",
+            ),
+        );
+        statuses.insert(
+            0,
+            (
+                "503",
+                "a worker does not say what it remembers: nothing was counted",
+            ),
+        );
+        statuses.push(("410", "the stamp, or the answer, has expired"));
     }
     if path == "/v1/table" && method == "put" {
         statuses.push(("428", "`If-Match` is missing"));

@@ -7,14 +7,33 @@ use crate::model::{ReleaseName, Revision, RouteName, Thumb, Version};
 
 /// Longest label.
 pub const LONGEST_LABEL: usize = 64;
+/// Longest request id.
+pub const LONGEST_REQUEST_ID: usize = 128;
+/// Longest key of a session; a sealed session id is one.
+pub const LONGEST_SESSION_KEY: usize = 1_500;
 
-/// `POST /v1/feedback`: an opinion of one answer, as exactly one of `score`, `thumb` and `label`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+/// `POST /v1/feedback`: an opinion of one answer, as exactly one of `score`, `thumb` and `label`. The answer is named by
+/// exactly one of `stamp`, `request_id`, and `session` with `route`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeedbackRequest {
     /// The field `x-switchback-stamp` of the answer.
-    #[schema(min_length = 1, max_length = 1500)]
-    pub stamp: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1500, nullable = false)]
+    pub stamp: Option<String>,
+    /// The field `x-request-id` of the answer, on a route with `feedback_by = ["request_id"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 128, nullable = false)]
+    pub request_id: Option<String>,
+    /// The session, for its last answer, on a route with `feedback_by = ["session"]`: the value of a source of the route's
+    /// `affinity`, or a session id of the endpoint, sealed or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1500, nullable = false)]
+    pub session: Option<String>,
+    /// The route of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub route: Option<RouteName>,
     /// From -1 (bad) to 1 (good).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -1, maximum = 1, nullable = false)]

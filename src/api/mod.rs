@@ -57,7 +57,7 @@ pub use self::{
     event::{Event, EventBody, KEPT_EVENTS},
     feedback::{
         FeedbackAnswer, FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest,
-        LONGEST_LABEL,
+        LONGEST_LABEL, LONGEST_REQUEST_ID, LONGEST_SESSION_KEY,
     },
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},

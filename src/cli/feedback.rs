@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest},
-    model::Thumb,
+    model::{RouteName, Thumb},
 };
 
 /// Subcommands of feedback.
@@ -20,9 +20,9 @@ pub(super) enum FeedbackVerb {
     /// List what users say of each release
     #[command(after_help = "Example:\n  switchback feedback list")]
     List,
-    /// Give feedback on an answer, by its stamp
+    /// Give feedback on an answer, by its stamp, its request or its session
     #[command(
-        after_help = "The stamp is the field `x-switchback-stamp` of an answer, on a route with `expose_release = \"sealed\"`.\n\nExample:\n  switchback feedback give sb1.v7m-EdpTnkUWN4… --thumb down"
+        after_help = "The stamp is the field `x-switchback-stamp` of an answer, on a route with `expose_release = \"sealed\"`.\nThe others need `feedback_by` on the route, and the instance that answered.\n\nExamples:\n  switchback feedback give sb1.v7m-EdpTnkUWN4… --thumb down\n  switchback feedback give --request-id 0af7651916cd43dd8448eb211c80319c --thumb down\n  switchback feedback give --session user-7 --route chat --thumb up"
     )]
     Give(Given),
 }
@@ -30,10 +30,27 @@ pub(super) enum FeedbackVerb {
 /// Feedback on an answer.
 #[derive(Debug, Args)]
 pub(super) struct Given {
-    /// Stamp of the answer
-    stamp: String,
+    #[command(flatten)]
+    answer: Named,
+    /// Route of the session
+    #[arg(long, requires = "session", conflicts_with_all = ["stamp", "request_id"])]
+    route: Option<RouteName>,
     #[command(flatten)]
     opinion: Said,
+}
+
+/// An answer, by one of three names.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Named {
+    /// Stamp of the answer
+    stamp: Option<String>,
+    /// Id of its request: the field `x-request-id` of the answer
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Session, for its last answer: the value that identifies it in its requests
+    #[arg(long, value_name = "KEY", requires = "route")]
+    session: Option<String>,
 }
 
 /// An opinion: one of three.
@@ -106,8 +123,16 @@ async fn give(client: &Client, given: Given) -> Result<Out, Failure> {
         ThumbArg::Up => Thumb::Up,
         ThumbArg::Down => Thumb::Down,
     });
+    let Named {
+        stamp,
+        request_id,
+        session,
+    } = given.answer;
     let request = FeedbackRequest {
-        stamp: given.stamp,
+        stamp,
+        request_id,
+        session,
+        route: given.route,
         score,
         thumb,
         label,

@@ -1,4 +1,4 @@
-//! Settings of feedback: the listener for it, and how long the stamp of an answer holds.
+//! Settings of feedback: the listener for it, what it takes, and for how long.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -18,7 +18,10 @@ pub struct Feedback {
     /// Address of a listener that serves `POST /v1/feedback` and nothing else, without tokens; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
-    /// Time that the stamp of an answer holds.
+    /// Forms in which users of that listener may name an answer; stamps alone by default. A stamp is the permission to speak
+    /// of its answer; a request id is seen in logs, and the key of a session may be guessed.
+    pub accept: Vec<FeedbackForm>,
+    /// Time that feedback on an answer is taken.
     pub valid_for: HumanDuration,
     /// Requests a second of one client of that listener; at once, as many as in a second, and at least five.
     pub per_client: u32,
@@ -28,10 +31,34 @@ pub struct Feedback {
     pub labels: BTreeMap<String, OpinionSign>,
 }
 
+/// Form in which feedback names an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedbackForm {
+    /// The id of its request.
+    RequestId,
+    /// Its session, for the last one.
+    Session,
+    /// Its stamp.
+    Stamp,
+}
+
+impl FeedbackForm {
+    /// Its key in a request.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::RequestId => "request_id",
+            Self::Session => "session",
+            Self::Stamp => "stamp",
+        }
+    }
+}
+
 impl Default for Feedback {
     fn default() -> Self {
         Self {
             address: None,
+            accept: vec![FeedbackForm::Stamp],
             valid_for: HumanDuration::seconds(24 * 3600),
             per_client: 5,
             rate: 200,
@@ -40,8 +67,9 @@ impl Default for Feedback {
     }
 }
 
-/// Checks the times and the labels.
+/// Checks the forms, the times and the labels.
 pub(super) fn check(feedback: &Feedback, found: &mut Vec<Problem>) {
+    forms(&feedback.accept, found);
     let (least, most) = (
         HumanDuration::seconds(1),
         HumanDuration::seconds(90 * 86_400),
@@ -64,6 +92,19 @@ pub(super) fn check(feedback: &Feedback, found: &mut Vec<Problem>) {
     }
 }
 
+fn forms(accept: &[FeedbackForm], found: &mut Vec<Problem>) {
+    if accept.is_empty() {
+        let problem = Problem::new("feedback.accept", "nothing would be accepted");
+        found.push(problem.hint("the default is `[\"stamp\"]`"));
+    }
+    for (place, form) in accept.iter().enumerate() {
+        if accept[..place].contains(form) {
+            let path = format!("feedback.accept.{place}");
+            found.push(Problem::new(path, "it is listed twice"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +119,11 @@ mod tests {
         };
         let mut feedback = Feedback::default();
         assert!(problems(&feedback).is_empty());
+        feedback.accept = Vec::new();
+        assert_eq!(problems(&feedback), ["feedback.accept"]);
+        feedback.accept = vec![FeedbackForm::Session; 2];
+        assert_eq!(problems(&feedback), ["feedback.accept.1"]);
+        feedback.accept = vec![FeedbackForm::RequestId, FeedbackForm::Stamp];
         feedback.valid_for = HumanDuration::seconds(91 * 86_400);
         for label in ["fine", "", "a\nb", &"x".repeat(65)] {
             let sign = OpinionSign::Negative;

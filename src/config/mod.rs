@@ -55,7 +55,7 @@ pub use self::{
     datadog::Datadog,
     drills::{Drills, LONGEST_DRILL, MOST_DRILL_SHARE},
     environment::Variables,
-    feedback::Feedback,
+    feedback::{Feedback, FeedbackForm},
     file::{Config, Headers, Traceparent, Underscores},
     hooks::{HookFormat, HookSpec},
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},

@@ -59,7 +59,7 @@ impl CalibrationWindow {
             stable: Arc::clone(&subject.whole),
         };
         let route = subject.route;
-        let judge = whole.judge(&subject.plan, route.is_stamped(), 1);
+        let judge = whole.judge(&subject.plan, route.takes_feedback(), 1);
         let limits = Limits::of(&judge);
         let sessions = RolloutSessions::of(&cells, route, &limits, &[]);
         let place = (Place::Step(0), 1);

@@ -184,7 +184,7 @@ pub use self::{
     drill_error::DrillError,
     error::ControlError,
     event_hub::{EventClient, EventHub, EventStart, NextEvents},
-    feedback_desk::Answer,
+    feedback_desk::{Answer, AnswerName, FindAnswerError},
     flag_kpis::FlagKpiQuery,
     idempotency::{KeyGuard, ReplayedResponse},
     kpis::KpiQuery,

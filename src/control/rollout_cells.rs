@@ -30,15 +30,15 @@ impl Cells {
     }
 
     /// A judge without evidence, with the signals that can be looked at: slowness only where a threshold is given or the
-    /// stable release has shown what is usual, and what users say only where answers carry stamps.
+    /// stable release has shown what is usual, and what users say only where the route takes feedback.
     ///
     /// It is one of those of so many routes.
-    pub(super) fn judge(&self, plan: &PlanSpec, is_stamped: bool, routes: usize) -> Judge {
+    pub(super) fn judge(&self, plan: &PlanSpec, takes_feedback: bool, routes: usize) -> Judge {
         let limits = self.limits(plan);
         let mut watches = vec![Watch::Failures, Watch::BrokenStreams];
         watches.extend(limits.slow.map(Watch::Slow));
         watches.extend(limits.first_byte.map(Watch::FirstByteLate));
-        watches.extend(is_stamped.then_some(Watch::NegativeFeedback));
+        watches.extend(takes_feedback.then_some(Watch::NegativeFeedback));
         watches.extend(limits.client_errors.then_some(Watch::ClientErrors));
         let settings = Settings::default().shared_by(routes);
         let queries = plan.metrics.iter().map(|metric| QueryWatch {
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn client_errors_are_looked_at_if_asked_for_and_feedback_where_answers_are_stamped() {
         let cells = cells(1, 1);
-        let judge = |json, is_stamped| cells.judge(&plan(json), is_stamped, 1);
+        let judge = |json, takes_feedback| cells.judge(&plan(json), takes_feedback, 1);
         let asked = judge(r#","client_errors":true"#, true);
         let not = judge("", false);
         for signal in [Signal::ClientErrors, Signal::NegativeFeedback] {

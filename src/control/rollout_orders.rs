@@ -223,11 +223,11 @@ impl Controller {
         watch.queries.begin();
     }
 
-    /// True if the answers of a route carry stamps, so that users can say what they think of them.
-    pub(super) fn is_stamped(&self, route: &RouteName) -> bool {
+    /// True if users can say what they think of the answers of a route.
+    pub(super) fn takes_feedback(&self, route: &RouteName) -> bool {
         let state = self.table.load().state();
         let route = state.spec.route(route);
-        route.is_some_and(|route| route.is_stamped())
+        route.is_some_and(|route| route.takes_feedback())
     }
 
     pub(super) fn cells_of(&self, track: &Track) -> Cells {

@@ -64,8 +64,8 @@ impl Controller {
         let mut record = RolloutRecord::new(self.new_id(), begin);
         let (plan, routes) = (record.machine.plan(), record.tracks.len());
         let judge = |track: &Track| {
-            let is_stamped = self.is_stamped(&track.route);
-            self.cells_of(track).judge(plan, is_stamped, routes)
+            let takes_feedback = self.takes_feedback(&track.route);
+            self.cells_of(track).judge(plan, takes_feedback, routes)
         };
         let judges: Vec<_> = record.tracks.iter().map(judge).collect();
         let action = record.machine.on(Event::Start)?;

@@ -4,6 +4,7 @@
 //! with their current health and counts.
 
 mod ack_stalls;
+mod answer_memory;
 mod balance;
 mod choice;
 mod concurrency_limit;
@@ -13,6 +14,7 @@ mod endpoint;
 mod endpoint_flags;
 mod endpoint_queue;
 mod flag_cells;
+mod found_answer;
 mod idle_limit;
 mod in_flight;
 mod keyed_hash;
@@ -31,6 +33,7 @@ mod tests;
 
 pub use self::{
     ack_stalls::AckStalls,
+    answer_memory::{AnswerId, AnswerMemory, GivenAnswer},
     balance::BalancePolicy,
     concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},
@@ -38,6 +41,7 @@ pub use self::{
     endpoint::{Endpoint, Health},
     endpoint_queue::EndpointTicket,
     flag_cells::FlagCellKey,
+    found_answer::{AnswerKey, AnswerOrigin, Found, FoundAnswer},
     idle_limit::IdleLimit,
     in_flight::InFlight,
     learned_pins::{LearnedPin, LearnedPins},

@@ -17,6 +17,7 @@ mod drill;
 mod duration;
 mod endpoint;
 mod endpoint_spec;
+mod feedback_by;
 mod flag;
 mod flag_condition;
 mod flag_patch;
@@ -72,6 +73,7 @@ pub use self::{
     duration::HumanDuration,
     endpoint::{EndpointUrl, Scheme},
     endpoint_spec::EndpointSpec,
+    feedback_by::FeedbackBy,
     flag::{
         FlagReason, FlagRule, FlagSpec, FlagState, Prerequisite, RELEASE_ATTRIBUTE, TARGETING_KEY,
         VariantWeights,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, FlagName, HumanDuration,
-    InFlightSpec, MirrorSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec,
-    RouteName, Weights,
+    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, FeedbackBy, FlagName,
+    HumanDuration, InFlightSpec, MirrorSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName,
+    RetriesSpec, RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -89,6 +89,11 @@ pub struct RouteSpec {
     /// response.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_decision: bool,
+    /// Names that feedback may have for the answers of the route, beside a stamp: each worker remembers the origin of its
+    /// last answers. None by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 2)]
+    pub feedback_by: Vec<FeedbackBy>,
     /// Flags that endpoints get with each request, in the field `x-flag-NAME`; at most 16. Such fields of clients are
     /// removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,6 +166,11 @@ impl RouteSpec {
     /// True if answers carry a sealed stamp.
     pub fn is_stamped(&self) -> bool {
         self.expose_release.as_deref() == Some(SEALED)
+    }
+
+    /// True if users can say what they think of its answers: by stamps, or by what is remembered of them.
+    pub fn takes_feedback(&self) -> bool {
+        self.is_stamped() || !self.feedback_by.is_empty()
     }
 
     /// Path match of the route.
@@ -317,6 +327,7 @@ impl RouteSpec {
             host_header: None,
             expose_release: None,
             expose_decision: false,
+            feedback_by: Vec::new(),
             flags: Vec::new(),
             flag_baggage: false,
             drill: Vec::new(),

@@ -14,7 +14,7 @@
 //! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
 //! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
 //! | `observe` | what an attempt says about its endpoint |
-//! | `relay`, `response_head`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
+//! | `relay`, `response_head`, `answer_note`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
@@ -27,6 +27,7 @@
 mod admission;
 mod agent_card;
 mod agent_ids;
+mod answer_note;
 mod attempts;
 mod body_form;
 mod budget;
@@ -91,7 +92,6 @@ mod shared;
 mod span_context;
 mod span_record;
 mod stage;
-mod stamp;
 mod timed_stream;
 mod tunnel;
 mod tunnel_end;

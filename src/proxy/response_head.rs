@@ -7,6 +7,7 @@ use crate::net::Tick;
 use crate::table::Route;
 
 use super::agent_card::{HeldCard, is_held};
+use super::answer_note::note_answer;
 use super::body_form::BodyForm;
 use super::card_request::CardRequest;
 use super::error::UpstreamError;
@@ -18,7 +19,6 @@ use super::observe;
 use super::outcome::RelayEnd;
 use super::session::Session;
 use super::stage::Committed;
-use super::stamp::write_stamp;
 use super::work_class::ResponseClass;
 
 /// The kind of a response head.
@@ -190,15 +190,14 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
     }
 }
 
-/// Writes what the route says of the decision beside the name of the release.
-#[cold]
+/// Writes what the route says of the decision beside the name of the release, and notes the answer for feedback.
 fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
     let selected = committed.selected;
     if selected.route().spec().expose_decision {
         selected.decision.write(out);
     }
-    if selected.route().is_stamped() {
-        write_stamp(committed, out);
+    if selected.route().takes_feedback() {
+        note_answer(committed, out);
     }
 }
 

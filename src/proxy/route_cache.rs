@@ -4,9 +4,12 @@
 //! takes a reference once and counts its own requests on it without an atomic. The cache is bounded and is cleared when
 //! the table changes: no removed route stays alive because of it.
 
-use std::{ops::Deref, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, ops::Deref, rc::Rc, sync::Arc};
 
-use crate::table::Route;
+use crate::{
+    fleet::AnswerOrigin,
+    table::{Route, SplitEntry},
+};
 
 /// Number of slots; two routes that fall on one slot replace each other.
 const PLACES: usize = 64;
@@ -16,13 +19,41 @@ const PLACES: usize = 64;
 pub(super) struct RouteCache(Vec<Option<Rc<CachedRoute>>>);
 
 /// A reference to a route, shared by the requests of one worker.
-pub(super) struct CachedRoute(Arc<Route>);
+pub(super) struct CachedRoute {
+    route: Arc<Route>,
+    /// The origin of the answers of each entry of the split, once answers are remembered.
+    origins: OnceCell<Box<[Rc<AnswerOrigin>]>>,
+}
 
 impl Deref for CachedRoute {
     type Target = Route;
 
     fn deref(&self) -> &Route {
-        &self.0
+        &self.route
+    }
+}
+
+impl CachedRoute {
+    fn new(route: &Arc<Route>) -> Self {
+        Self {
+            route: Arc::clone(route),
+            origins: OnceCell::new(),
+        }
+    }
+
+    /// The origin of the answers of the release at an entry of the split.
+    pub(super) fn origin(&self, entry: usize) -> &Rc<AnswerOrigin> {
+        let origin = |entry: &SplitEntry| {
+            Rc::new(AnswerOrigin {
+                route: self.spec().name.clone(),
+                release: entry.release().name().clone(),
+                version: entry.release().version().clone(),
+            })
+        };
+        let entries = self.split().entries();
+        &self
+            .origins
+            .get_or_init(|| entries.iter().map(origin).collect())[entry]
     }
 }
 
@@ -35,8 +66,8 @@ impl RouteCache {
         // The lowest bits of addresses differ least.
         let place = &mut self.0[(Arc::as_ptr(route).addr() >> 5) % PLACES];
         match place {
-            Some(held) if Arc::ptr_eq(&held.0, route) => Rc::clone(held),
-            _ => Rc::clone(place.insert(Rc::new(CachedRoute(Arc::clone(route))))),
+            Some(held) if Arc::ptr_eq(&held.route, route) => Rc::clone(held),
+            _ => Rc::clone(place.insert(Rc::new(CachedRoute::new(route)))),
         }
     }
 
@@ -68,8 +99,8 @@ mod tests {
         let routes: Vec<_> = draft.compiled().routes().iter().collect();
         let mut held = RouteCache::default();
         for route in &routes {
-            assert!(Arc::ptr_eq(&held.get(route).0, route));
-            assert!(Arc::ptr_eq(&held.get(route).0, route));
+            assert!(Arc::ptr_eq(&held.get(route).route, route));
+            assert!(Arc::ptr_eq(&held.get(route).route, route));
         }
         let count = |held: &RouteCache| held.0.iter().flatten().count();
         assert!((1..=PLACES).contains(&count(&held)));

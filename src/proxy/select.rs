@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{InFlight, Permit, Pick, PickError};
+use crate::fleet::{AnswerOrigin, InFlight, Permit, Pick, PickError};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::{Halves, OutcomeTable};
@@ -269,6 +269,11 @@ impl Decision {
         let (release, reason) = (self.release().name(), self.reason.as_str());
         let text = format!("{release}; reason={reason}; revision={}", self.revision);
         out.add("x-switchback-decision", text.as_bytes());
+    }
+
+    /// The origin of its answer.
+    pub(super) fn origin(&self) -> &Rc<AnswerOrigin> {
+        self.route.origin(self.entry)
     }
 
     fn identity(&self) -> u64 {

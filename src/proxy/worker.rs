@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::fleet::AnswerMemory;
 use crate::model::Revision;
 use crate::net::{BufferPool, BufferSize, Timers};
 use crate::table::{Route, RoutingTable, TableReader, WorkRequest};
@@ -44,6 +45,8 @@ pub struct Worker {
     pub(super) kept_room: RetryMemory,
     pub(super) access_log: RefCell<AccessLog>,
     pub(super) work: Rc<WorkList>,
+    /// The answers that users may say something of, on routes that remember them.
+    pub(super) answers: RefCell<AnswerMemory>,
     /// Wakes requests that wait and are not committed, so that they select again.
     pub(super) table_changed: Notify,
     table: RefCell<TableReader>,
@@ -95,6 +98,7 @@ impl Worker {
             kept_room: RetryMemory::default(),
             access_log: RefCell::new(shared.access_log.clone()),
             work: WorkList::new(),
+            answers: RefCell::default(),
             table_changed: Notify::new(),
             table: RefCell::new(table),
             routes: RefCell::default(),
@@ -140,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// Answers the control plane's requests about the work in flight.
+    /// Answers the control plane's requests about the work in flight and about answers that were given.
     async fn follow_work(&self) {
         let board = self.shared.cell.work();
         loop {
@@ -158,6 +162,11 @@ impl Worker {
                         let _ = tally.send(self.work.tally(&roster, (route.as_ref(), &ages), now));
                     }
                     WorkRequest::Cut(order) => has_marked |= self.work.mark(&order),
+                    WorkRequest::Find { key, found } => {
+                        let answer = self.answers.borrow().find(&key, self.now_ms());
+                        // The same here.
+                        let _ = found.send(answer);
+                    }
                 }
             }
             // Every request in flight also waits for a deadline, and checks for its cut when that wakes it.

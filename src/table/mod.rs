@@ -31,6 +31,7 @@ mod validate_agents;
 mod validate_balance;
 mod validate_condition;
 mod validate_drill;
+mod validate_feedback;
 mod validate_flag;
 mod validate_health;
 mod validate_mirror;

@@ -22,7 +22,8 @@ pub struct Route {
     flags: Option<Box<RouteFlags>>,
     has_sessions: bool,
     is_stamped: bool,
-    // A stamp, or the decision.
+    takes_feedback: bool,
+    // A stamp or the decision, or to ourselves: the answer is remembered.
     says_more: bool,
 }
 
@@ -40,7 +41,8 @@ impl Route {
         Self {
             has_sessions: spec.has_sessions(),
             is_stamped: spec.is_stamped(),
-            says_more: spec.is_stamped() || spec.expose_decision,
+            takes_feedback: spec.takes_feedback(),
+            says_more: spec.takes_feedback() || spec.expose_decision,
             pins,
             flags,
             rewrites_cards: spec.rewrites_cards(),
@@ -108,7 +110,13 @@ impl Route {
         self.is_stamped
     }
 
-    /// True if its answers say more of the decision than the name of the release: a stamp, or all of it.
+    /// True if users can say what they think of its answers.
+    pub fn takes_feedback(&self) -> bool {
+        self.takes_feedback
+    }
+
+    /// True if more is done with the decision at the head of an answer than naming the release: a stamp, all of it, or a
+    /// note for feedback.
     #[inline]
     pub fn says_more(&self) -> bool {
         self.says_more

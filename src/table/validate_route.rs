@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     route_check::{Check, MOST_MATCHES},
-    validate_agents, validate_drill, validate_mirror, validate_retries, validate_route_flags,
-    validate_session,
+    validate_agents, validate_drill, validate_feedback, validate_mirror, validate_retries,
+    validate_route_flags, validate_session,
 };
 use crate::message::normal_path;
 use crate::model::{MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest};
@@ -23,6 +23,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
     check.upgrades(route);
     check.split(route, table);
     validate_session::problems(route, &mut check);
+    validate_feedback::problems(route, &mut check);
     validate_agents::problems(route, &mut check);
     check.timeouts(route);
     validate_retries::problems(&route.retries, &mut check);

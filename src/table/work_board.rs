@@ -1,6 +1,7 @@
-//! The board between the control plane and the workers: requests about the work in flight, and the workers' tallies.
+//! The board between the control plane and the workers: requests about the work in flight and about answers that were
+//! given, and what the workers say.
 //!
-//! The list of a worker's work belongs to that worker alone. So the control plane leaves a request here and wakes the
+//! The list of a worker's work, and its memory of answers, belong to that worker alone. So the control plane leaves a request here and wakes the
 //! worker, which answers from its own loop.
 
 use std::{
@@ -13,7 +14,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
-    fleet::Roster,
+    fleet::{AnswerKey, Found, Roster},
     model::{CutCause, Revision, RouteName, WorkClass},
 };
 
@@ -24,6 +25,8 @@ const MOST: usize = 1_024;
 const LONGEST_AGES: Duration = Duration::from_millis(200);
 /// Longest wait for a worker's tally.
 const LONGEST: Duration = Duration::from_secs(2);
+/// Longest wait for a worker that looks for an answer.
+const LONGEST_FIND: Duration = Duration::from_secs(1);
 
 /// A request to a worker.
 #[derive(Debug)]
@@ -41,6 +44,13 @@ pub enum WorkRequest {
     },
     /// Ends work in flight.
     Cut(Arc<CutOrder>),
+    /// Looks for an answer that was given.
+    Find {
+        /// Its name.
+        key: Arc<AnswerKey>,
+        /// Receives what the worker remembers.
+        found: oneshot::Sender<Option<Found>>,
+    },
 }
 
 /// Work that is to end: that of a release or all of it, selected by an earlier revision.
@@ -166,26 +176,63 @@ impl WorkBoard {
         (route, ages): (Option<&RouteName>, Ages),
         longest: Duration,
     ) -> (WorkTally, Vec<usize>) {
-        let asked: Vec<_> = self
-            .0
-            .iter()
-            .map(|inbox| inbox.ask(roster, route, ages))
-            .collect();
+        let mut all = WorkTally::default();
+        let ask = |inbox: &Inbox| inbox.ask(roster, route, ages);
+        let silent = self.collect(ask, |tally| all.add(&tally), longest).await;
+        (all, silent)
+    }
+
+    /// The answer of this name in the memories of all workers.
+    ///
+    /// # Errors
+    /// The workers that do not say in time: what they remember may be another answer of this name.
+    pub async fn find(&self, key: AnswerKey) -> Result<Option<Found>, Vec<usize>> {
+        self.find_within(key, LONGEST_FIND).await
+    }
+
+    async fn find_within(
+        &self,
+        key: AnswerKey,
+        longest: Duration,
+    ) -> Result<Option<Found>, Vec<usize>> {
+        let (key, mut all) = (Arc::new(key), None);
+        let add = |one: Option<Found>| {
+            all = match (all.take(), one) {
+                (Some(all), Some(one)) => Some(Found::with(all, one, &key)),
+                (all, one) => all.or(one),
+            };
+        };
+        let silent = self.collect(|inbox| inbox.find(&key), add, longest).await;
+        if silent.is_empty() {
+            Ok(all)
+        } else {
+            Err(silent)
+        }
+    }
+
+    /// Asks every worker, and returns those that do not answer in time.
+    async fn collect<T>(
+        &self,
+        ask: impl Fn(&Inbox) -> Result<oneshot::Receiver<T>, Full>,
+        mut add: impl FnMut(T),
+        longest: Duration,
+    ) -> Vec<usize> {
+        let asked: Vec<_> = self.0.iter().map(|inbox| ask(inbox)).collect();
         let until = tokio::time::Instant::now() + longest;
-        let (mut all, mut silent) = (WorkTally::default(), Vec::new());
+        let mut silent = Vec::new();
         for (worker, answer) in asked.into_iter().enumerate() {
             let Ok(answer) = answer else {
                 silent.push(worker);
                 continue;
             };
             match tokio::time::timeout_at(until, answer).await {
-                Ok(Ok(tally)) => all.add(&tally),
-                // It does not run, so it has no work.
+                Ok(Ok(answer)) => add(answer),
+                // It does not run, so it has no work and remembers nothing.
                 Ok(Err(_)) => {}
                 Err(_) => silent.push(worker),
             }
         }
-        (all, silent)
+        silent
     }
 }
 
@@ -223,6 +270,27 @@ impl Inbox {
             tally,
         };
         self.put(count).map(|()| answer)
+    }
+
+    fn find(&self, key: &Arc<AnswerKey>) -> Result<oneshot::Receiver<Option<Found>>, Full> {
+        // Those that nobody waits for any more leave the room to others.
+        if let Some(requests) = self.lock().as_mut() {
+            requests.retain(|request| !request.is_given_up());
+        }
+        let (found, answer) = oneshot::channel();
+        let find = WorkRequest::Find {
+            key: Arc::clone(key),
+            found,
+        };
+        self.put(find).map(|()| answer)
+    }
+}
+
+// === impl WorkRequest ===
+
+impl WorkRequest {
+    fn is_given_up(&self) -> bool {
+        matches!(self, Self::Find { found, .. } if found.is_closed())
     }
 }
 
@@ -274,7 +342,10 @@ impl ClassTally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fleet::Fleet, model::Version};
+    use crate::{
+        fleet::{AnswerOrigin, Fleet, FoundAnswer},
+        model::Version,
+    };
 
     fn roster() -> Arc<Roster> {
         Fleet::new(1).roster(&"blue".parse().unwrap(), &Version::default())
@@ -346,5 +417,73 @@ mod tests {
         let (all, silent) = board.count(&roster, None).await;
         assert_eq!((all.total(), silent), (0, vec![0]));
         assert_eq!(board.requests(0).await.len(), MOST);
+    }
+
+    fn found(number: u64, at_ms: u64) -> Found {
+        Found::One(Box::new(FoundAnswer {
+            origin: AnswerOrigin {
+                route: "chat".parse().unwrap(),
+                release: "blue".parse().unwrap(),
+                version: Version::default(),
+            },
+            revision: Revision(1),
+            number,
+            session: 4,
+            variants: Box::default(),
+            at_ms,
+            age: Duration::ZERO,
+        }))
+    }
+
+    /// The result if the workers remember these answers.
+    async fn asked(key: &AnswerKey, remembered: [Option<Found>; 2]) -> Option<Found> {
+        let board = WorkBoard::new(3);
+        board.join(0);
+        board.join(1);
+        let tell = async |worker: usize, one: &Option<Found>| {
+            for request in board.requests(worker).await {
+                let WorkRequest::Find { key: asked, found } = request else {
+                    panic!("{request:?}");
+                };
+                assert_eq!(*asked, *key);
+                found.send(one.clone()).unwrap();
+            }
+        };
+        let [first, second] = &remembered;
+        let all = tokio::join!(board.find(key.clone()), tell(0, first), tell(1, second));
+        all.0.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_what_one_worker_remembers_or_the_later_of_a_session() {
+        let id = AnswerKey::RequestId("a".into());
+        assert_eq!(asked(&id, [None, None]).await, None);
+        let one = Some(found(7, 100));
+        assert_eq!(asked(&id, [None, one.clone()]).await, one);
+        let both = [one.clone(), Some(found(8, 200))];
+        assert_eq!(asked(&id, both.clone()).await, Some(Found::Several));
+        let session = AnswerKey::Session {
+            route: "chat".parse().unwrap(),
+            session: 4,
+        };
+        assert_eq!(asked(&session, both.clone()).await, both[1]);
+        let [one, other] = both;
+        assert_eq!(asked(&session, [other.clone(), one]).await, other);
+        let doubt = [Some(Found::Several), None];
+        assert_eq!(asked(&id, doubt).await, Some(Found::Several));
+    }
+
+    #[tokio::test]
+    async fn without_the_word_of_every_worker_nothing_is_found_and_no_question_stays() {
+        let board = WorkBoard::new(1);
+        board.join(0);
+        let key = AnswerKey::RequestId("a".into());
+        for _ in 0..3 * MOST {
+            let found = board.find_within(key.clone(), Duration::ZERO).await;
+            assert_eq!(found, Err(vec![0]));
+        }
+        assert_eq!(board.requests(0).await.len(), 1);
+        board.leave(0);
+        assert_eq!(board.find(key).await, Ok(None), "it has stopped");
     }
 }

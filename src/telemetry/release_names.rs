@@ -60,7 +60,7 @@ pub const FEEDBACK_SCORE: Metric = (
 pub const FEEDBACK_REFUSED: Metric = (
     "switchback_feedback_refused_total",
     Kind::Counter,
-    "Feedback that was not counted, by reason: expired, forged, invalid, rate or repeated",
+    "Feedback that was not counted, by reason: ambiguous, busy, expired, forged, invalid, not_accepted, rate, repeated or unknown",
 );
 /// Rollouts that run, by state.
 pub const ROLLOUTS: Metric = (

@@ -38,6 +38,7 @@ mod events;
 mod exporters;
 mod fallback;
 mod feedback;
+mod feedback_names;
 mod first_check;
 mod flags;
 mod grpc;

@@ -46,6 +46,7 @@ pub(crate) struct TestAdmin {
     pub(crate) observe: SocketAddr,
     pub(crate) controller: Arc<Controller>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) cell: Arc<LiveTable>,
     pub(crate) readiness: Arc<Readiness>,
     stop: watch::Sender<bool>,
     // The fields below are dropped in this order: tasks, then the folder of the history.
@@ -75,11 +76,6 @@ impl TestAdmin {
         let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
         let config = config.unwrap_or_else(|problems| panic!("{problems:#?}"));
         let folder = tempfile::tempdir().unwrap();
-        let (history, loaded) = History::open(&folder.path().join("history")).unwrap();
-        let settings = Settings {
-            warm_for: Duration::from_secs(3600),
-            ..Settings::default()
-        };
         let (cell, fleet) = (Arc::new(LiveTable::new(1)), Arc::new(Fleet::new(1)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -87,9 +83,7 @@ impl TestAdmin {
             .build()
             .unwrap();
         let entered = runtime.enter();
-        let controller =
-            Controller::open(settings, history, loaded, cell, Arc::clone(&fleet)).unwrap();
-        let controller = Arc::new(controller);
+        let controller = open(&folder, &cell, &fleet);
         runtime
             .block_on(controller.import(config.table(), None, author(), Expected::Any, true))
             .unwrap();
@@ -124,6 +118,7 @@ impl TestAdmin {
             observe,
             controller,
             fleet,
+            cell,
             readiness,
             stop,
             _runtime: runtime,
@@ -234,6 +229,16 @@ impl Drop for TestAdmin {
     fn drop(&mut self) {
         self.stop.send_replace(true);
     }
+}
+
+fn open(folder: &TempDir, cell: &Arc<LiveTable>, fleet: &Arc<Fleet>) -> Arc<Controller> {
+    let (history, loaded) = History::open(&folder.path().join("history")).unwrap();
+    let settings = Settings {
+        warm_for: Duration::from_secs(3600),
+        ..Settings::default()
+    };
+    let (cell, fleet) = (Arc::clone(cell), Arc::clone(fleet));
+    Arc::new(Controller::open(settings, history, loaded, cell, fleet).unwrap())
 }
 
 fn author() -> Author {

@@ -13,18 +13,28 @@ use super::Client;
 pub(crate) struct Served {
     pub(crate) running: Running,
     folder: TempDir,
+    top: String,
     lines: String,
 }
 
 impl Served {
     /// Starts one with these settings, releases and routes.
     pub(crate) fn start(lines: &str) -> Self {
-        Self::open(tempfile::tempdir().unwrap(), lines.to_owned())
+        Self::start_with("", lines)
     }
 
-    fn open(folder: TempDir, lines: String) -> Self {
+    /// The same with keys before all tables.
+    pub(crate) fn start_with(top: &str, lines: &str) -> Self {
+        Self::open(
+            tempfile::tempdir().unwrap(),
+            top.to_owned(),
+            lines.to_owned(),
+        )
+    }
+
+    fn open(folder: TempDir, top: String, lines: String) -> Self {
         let text = format!(
-            "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+            "workers = 2\n{top}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
              [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n{lines}\n",
             folder.path().display().to_string()
         );
@@ -33,6 +43,7 @@ impl Served {
         Self {
             running: server::start(config, Options::default()).unwrap(),
             folder,
+            top,
             lines,
         }
     }
@@ -40,7 +51,7 @@ impl Served {
     /// Ends it at once and starts it again on the same history, on other ports.
     pub(crate) fn restart(self) -> Self {
         self.running.stop();
-        Self::open(self.folder, self.lines)
+        Self::open(self.folder, self.top, self.lines)
     }
 
     /// A new connection to the proxy.
