@@ -50,6 +50,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         )
         .detail(text)
         .hint("see to the data first; `?force=true` goes back all the same"),
+        ControlError::NotOnStack(_) => not_on_stack(text),
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
@@ -89,6 +90,12 @@ fn goes_back(text: String) -> ApiError {
     conflict("goes-back", "it goes back already")
         .detail(text)
         .hint("the same without `over` gives back the rest at once")
+}
+
+fn not_on_stack(text: String) -> ApiError {
+    conflict("not-on-stack", "the revision is not on the undo stack")
+        .detail(text)
+        .hint("without `over` it goes on top of what is live, at once")
 }
 
 fn key_missing(text: String) -> ApiError {

@@ -28,7 +28,7 @@ use crate::{
 /// With `?over=30s` the weights go back in up to ten parts, each a revision; the last part, with which whatever else
 /// differs comes as well, is the rollback as it is without a time. `going_back` of the receipt and of the status shows the
 /// latest part. The same without `over` gives back the rest at once, and so does a restart; a change of one of the routes
-/// by others ends it there. 409 if one is under way. Not with `to` or `step`.
+/// by others ends it there. 409 if one is under way, or if the revision in `to` is not on the undo stack. Not with `step`.
 #[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ReturnOptions, ChangeConditions),
     request_body(content = RollbackRequest, description = "may be left out"),
     responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
@@ -37,14 +37,17 @@ pub(super) async fn rollback(
     ReturnParams { params, over }: ReturnParams,
     OptionalBody(RollbackRequest { to, step, message }): OptionalBody<RollbackRequest>,
 ) -> Result<Response, ApiError> {
-    if over.is_some() && (to.is_some() || step) {
-        let refusal = ApiError::invalid("only a bare rollback is spread over a time");
-        return Err(refusal.hint("leave out `over`, or `to` and `step`"));
+    if over.is_some() && step {
+        let refusal = ApiError::invalid("one step is not spread over a time");
+        return Err(refusal.hint("leave out `over` or `step`"));
     }
     let to = match (to, step) {
         (None, false) => over.map_or(RollbackTo::Previous, RollbackTo::PreviousOver),
         (None, true) => RollbackTo::Step,
-        (Some(revision), false) => RollbackTo::Revision(revision),
+        (Some(revision), false) => match over {
+            Some(over) => RollbackTo::RevisionOver(revision, over),
+            None => RollbackTo::Revision(revision),
+        },
         (Some(_), true) => {
             return Err(
                 ApiError::invalid("`to` and `step` are mutually exclusive").hint("keep one")

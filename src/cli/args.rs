@@ -369,7 +369,7 @@ pub(super) enum ChangeVerb {
     },
     /// Restore what was live before
     #[command(
-        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --over the weights go back in up to ten parts, and the rest with the last; the same without it gives back the rest at once.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --over 30s\n  switchback rollback --verify\n  switchback rollback --dry-run"
+        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --over the weights go back in up to ten parts, and the rest with the last; the same without it gives back the rest at once.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --over 30s\n  switchback rollback --to 41 --over 30s\n  switchback rollback --verify\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision to restore
@@ -388,7 +388,7 @@ pub(super) enum ChangeVerb {
         #[arg(long)]
         cut: bool,
         /// Give the requests back little by little in this time, 1s to 1h; without it at once
-        #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = over, conflicts_with_all = ["to", "step", "route", "verify"])]
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = over, conflicts_with_all = ["step", "route", "verify"])]
         over: Option<HumanDuration>,
         /// Wait for the verification: do users get again what they got before?
         #[arg(long, conflicts_with = "dry_run")]

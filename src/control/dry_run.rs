@@ -104,6 +104,7 @@ impl Controller {
             RollbackTo::Previous
             | RollbackTo::PreviousOver(_)
             | RollbackTo::Revision(_)
+            | RollbackTo::RevisionOver(..)
             | RollbackTo::Step => Scope::Whole,
         };
         check_base(&self.log, live.revision(), scope, expected)?;
@@ -113,6 +114,10 @@ impl Controller {
             }
             RollbackTo::Step => self.dry_run_target(&live, RollbackTarget::Step)?,
             RollbackTo::Revision(revision) => self.dry_run_revision(&live, *revision)?,
+            RollbackTo::RevisionOver(revision, _) => {
+                self.check_on_stack(*revision)?;
+                self.dry_run_revision(&live, *revision)?
+            }
             RollbackTo::Flag(flag) => self.dry_run_flag(&live, flag)?,
             RollbackTo::Route(route) => self.dry_run_route(&live, route)?,
         };

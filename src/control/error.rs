@@ -52,6 +52,9 @@ pub enum ControlError {
     /// A release declares that the way back from it is not safe for its data.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     RollbackNotAllowed(Vec<DataGuard>),
+    /// No rollback leads to the revision any more, so its weights cannot go back in parts.
+    #[error("revision {0} is not on the undo stack, so its weights cannot go back in parts")]
+    NotOnStack(Revision),
     /// There is nothing to roll back to.
     #[error("there is nothing to roll back to")]
     NothingToUndo,

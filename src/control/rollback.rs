@@ -118,7 +118,9 @@ impl Controller {
                     );
                     let receipt = self.receipts().of_swap(swap, convergence).crowded(crowded);
                     return Ok(match &to {
-                        RollbackTo::PreviousOver(_) => self.receipt_in_parts(receipt),
+                        RollbackTo::PreviousOver(_) | RollbackTo::RevisionOver(..) => {
+                            self.receipt_in_parts(receipt)
+                        }
                         _ => receipt,
                     });
                 }
@@ -145,7 +147,12 @@ impl Controller {
     ) -> Result<RollbackAttempt<'_>, ControlError> {
         let target = match to {
             RollbackTo::Previous => RollbackTarget::Previous,
-            RollbackTo::PreviousOver(over) => return self.attempt_over(*over, request),
+            RollbackTo::PreviousOver(over) => {
+                return self.attempt_over(RollbackTarget::Previous, *over, request);
+            }
+            RollbackTo::RevisionOver(to, over) => {
+                return self.attempt_over(RollbackTarget::Revision(*to), *over, request);
+            }
             RollbackTo::Step => RollbackTarget::Step,
             RollbackTo::Revision(revision) => RollbackTarget::Revision(*revision),
             RollbackTo::Flag(flag) => return self.attempt_flag(flag, request),

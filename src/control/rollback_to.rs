@@ -19,6 +19,8 @@ pub enum RollbackTo {
     PreviousOver(Duration),
     /// A revision: if it is not on the undo chain, its content goes on top of what is live.
     Revision(Revision),
+    /// A revision on the undo chain, in parts over this time.
+    RevisionOver(Revision, Duration),
     /// The previous split of one route; everything else stays.
     Route(RouteName),
     /// One record back, within a group too.

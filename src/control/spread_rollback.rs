@@ -16,13 +16,14 @@ use super::{
     data_answers::NOT_ASKED,
     precondition::{Scope, check_base, idempotent_replay},
     rollback::{LiveFirst, Request, RollbackAttempt},
+    rollback_to::level_of,
     spread::SpreadReturn,
     spread_registry::{SpreadEnd, SpreadRoute, SpreadRun},
 };
 use crate::{
     history::{FullWeight, StoredRevision},
     model::{Cause, Change, Revision, TableSpec},
-    table::{RollbackTarget, RoutingTable, StackChange, compile},
+    table::{RollbackTarget, RoutingTable, StackChange, UndoEntry, compile},
 };
 
 /// A part that is to be made live, on top of what is live.
@@ -34,9 +35,11 @@ struct Part {
 }
 
 impl Controller {
-    /// Begins a bare rollback that is spread over a time. Where no weights can go in parts, it is gone at once.
+    /// Begins a rollback that is spread over a time, to what is on the undo stack. Where no weights can go in parts, it is
+    /// gone at once.
     pub(super) fn attempt_over(
         &self,
+        target: RollbackTarget,
         over: Duration,
         request: Request<'_>,
     ) -> Result<RollbackAttempt<'_>, ControlError> {
@@ -47,8 +50,10 @@ impl Controller {
         let live = self.table.load();
         check_base(&self.log, live.revision(), Scope::Whole, request.expected)?;
         self.check_goes_not_back(|run| matches!(run.end, SpreadEnd::Revision(_)))?;
-        let level = self.table.level(RollbackTarget::Previous);
-        let level = level.ok_or(ControlError::NothingToUndo)?;
+        let level = match target {
+            RollbackTarget::Revision(to) => self.check_on_stack(to)?,
+            other => self.table.level(other).ok_or(ControlError::NothingToUndo)?,
+        };
         self.check_return(&live, &level.spec, level.compiled.as_deref(), request)?;
         let open = self.open_checks(&live, &level.spec, request)?;
         if !open.is_empty() {
@@ -56,7 +61,7 @@ impl Controller {
         }
         let run = spread_rollback(&live, (level.revision, &level.spec), over, request);
         let Some((mut run, change)) = run else {
-            return self.attempt_level(RollbackTarget::Previous, request);
+            return self.attempt_level(target, request);
         };
         let chain = self.table.chain().into_iter();
         let part = Part {
@@ -71,6 +76,20 @@ impl Controller {
             self.spreads.add(run);
         }
         Ok(made)
+    }
+
+    /// The place on the undo stack that a revision means.
+    pub(super) fn check_on_stack(&self, to: Revision) -> Result<UndoEntry, ControlError> {
+        let level = level_of(&self.table, &self.log, to);
+        level.ok_or_else(|| {
+            let index = self.log.index();
+            let is_kept = index.get(to).is_some_and(|kept| kept.state.is_some());
+            if is_kept {
+                ControlError::NotOnStack(to)
+            } else {
+                index.unknown(to)
+            }
+        })
     }
 
     fn attempt_part(

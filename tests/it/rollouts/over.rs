@@ -142,6 +142,72 @@ fn a_rollback_goes_before_the_whole_group_and_what_is_no_weight_comes_with_the_l
 }
 
 #[test]
+fn a_rollback_to_a_revision_goes_in_parts_past_what_lies_between() {
+    let bench = Bench::start();
+    let routes = ["chat", "tools"];
+    let shares = || routes.map(|route| bench.hundredths(route));
+    let before = routes.map(|route| bench.split(route));
+    let base = bench.live();
+    bench.change("PATCH", "/v1/routes/tools/split", HALF);
+    bench.switch("chat");
+    let undone = [bench.live(), bench.live() - 1];
+    let body = format!(r#"{{"to":{base}}}"#);
+    let dry_run = bench.change("POST", "/v1/rollback?over=1h&dry_run", &body);
+    assert_eq!(dry_run["changed"], true, "{dry_run:#}");
+    let receipt = bench.change("POST", "/v1/rollback?over=1h", &body);
+    assert_eq!(
+        receipt["cause"],
+        json!({"kind": "return_part", "to": base, "part": 1, "parts": 10})
+    );
+    assert_eq!(receipt["undid"], json!(undone), "{receipt:#}");
+    assert_eq!(shares(), [9_000, 4_500]);
+    let (status, refusal) = bench.ask("POST", "/v1/rollback?over=1h", &body);
+    assert_eq!(status, 409, "it goes back already: {refusal}");
+    // The same without a time gives back the rest, and nothing leads forth again.
+    bench.change("POST", "/v1/rollback", &body);
+    assert_eq!(routes.map(|route| bench.split(route)), before);
+    assert_eq!(bench.going_back(), json!([]));
+    let (status, refusal) = bench.ask("POST", "/v1/rollback", "");
+    assert_eq!(status, 409, "the first table is live: {refusal}");
+    // What was taken back is not on the stack any more.
+    for (to, kind) in [(undone[0], "not-on-stack"), (9_999, "unknown-revision")] {
+        for query in ["over=30s", "over=30s&dry_run"] {
+            let (path, to) = (format!("/v1/rollback?{query}"), format!(r#"{{"to":{to}}}"#));
+            let (_, refusal) = bench.ask("POST", &path, &to);
+            assert!(
+                refusal["type"].as_str().unwrap().ends_with(kind),
+                "{refusal}"
+            );
+        }
+    }
+    assert_eq!(routes.map(|route| bench.split(route)), before);
+}
+
+#[test]
+fn the_parts_to_a_revision_end_there_by_themselves_and_after_a_restart() {
+    let mut bench = Bench::start();
+    let base = bench.live();
+    let admin = format!("http://{}", bench.running().admin());
+    for (over, restarts) in [("1s", false), ("1h", true)] {
+        bench.change("PATCH", "/v1/routes/tools/split", HALF);
+        bench.switch("chat");
+        let to = base.to_string();
+        let arguments = ["rollback", "--to", &to, "--over", over];
+        if restarts {
+            let body = format!(r#"{{"to":{base}}}"#);
+            bench.change("POST", &format!("/v1/rollback?over={over}&force"), &body);
+            bench.restart();
+        } else {
+            let output = program(&arguments, &[("SWITCHBACK_ADMIN", &admin)]);
+            assert!(output.status.success(), "{output:?}");
+        }
+        bench.is_back("chat");
+        bench.is_back("tools");
+        bench.is_over();
+    }
+}
+
+#[test]
 fn where_no_weights_differ_all_is_back_at_once_and_the_receipt_says_so() {
     let bench = Bench::start();
     let flag = r#"{"type":"boolean","default":"off","variants":{"on":true,"off":false}}"#;
@@ -360,7 +426,7 @@ fn a_time_that_does_not_fit_is_refused_and_nothing_changes() {
         ("/v1/rollback?over=61m", ""),
         ("/v1/routes/chat/abort?over=soon", ""),
         ("/v1/rollback?over=30s", r#"{"step":true}"#),
-        ("/v1/rollback?over=30s", r#"{"to":1}"#),
+        ("/v1/rollback?over=30s", r#"{"to":1,"step":true}"#),
         ("/v1/routes/chat/rollback?over=30s", ""),
         ("/v1/routes/chat/switch?over=30s", SWITCH),
     ] {
