@@ -73,6 +73,11 @@ use self::{
     runtime::runtime,
 };
 
+/// The command line with all its verbs and options, for manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -255,7 +260,7 @@ fn check(file: &Path) -> Result<Out, Failure> {
 
 /// The completion script of this command line.
 fn completions(shell: Shell) -> Out {
-    let (whole, mut script) = (Cli::command(), Vec::new());
+    let (whole, mut script) = (command(), Vec::new());
     let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
     let mut command = clap::Command::new("switchback")
         .args(whole.get_arguments().cloned())

@@ -59,6 +59,11 @@ fn a_proxy_is_backed_up_and_restored_as_its_page_shows() {
     run_page("docs/backup.md", Numbers::Any);
 }
 
+#[test]
+fn an_installation_is_led_through_its_life_as_its_page_shows() {
+    run_page("docs/operations.md", Numbers::Any);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {
