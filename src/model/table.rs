@@ -44,7 +44,9 @@ pub struct TableSpec {
     routes: ChunkedMap<Arc<Hashed<RouteSpec>>>,
     places: Arc<HashMap<RouteName, usize>>,
     flags: FlagSpecs,
-    digest: Digest,
+    // The digest is the sum of both: of the flags alone, and of all else.
+    flags_digest: Digest,
+    rest_digest: Digest,
 }
 
 impl TableSpec {
@@ -71,7 +73,8 @@ impl TableSpec {
             routes,
             places: Arc::new(places),
             flags: FlagSpecs::default(),
-            digest,
+            flags_digest: Digest::default(),
+            rest_digest: digest,
         }
     }
 
@@ -85,7 +88,12 @@ impl TableSpec {
 
     /// Digest of the decisions; equal exactly if the decisions are.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.rest_digest.plus(self.flags_digest)
+    }
+
+    /// Digest of the flags; equal exactly if they are.
+    pub fn flags_digest(&self) -> Digest {
+        self.flags_digest
     }
 
     /// All releases by name.
@@ -126,12 +134,12 @@ impl TableSpec {
     /// Copy with a flag added or replaced.
     #[must_use]
     pub fn with_flag(&self, name: FlagName, flag: Arc<Hashed<FlagSpec>>) -> Self {
-        let digest = self
+        let flags_digest = self
             .digest_without_flag(&name)
             .plus(flag_digest(&name, &flag));
         Self {
             flags: self.flags.with(name, flag),
-            digest,
+            flags_digest,
             ..self.clone()
         }
     }
@@ -141,7 +149,7 @@ impl TableSpec {
     pub fn without_flag(&self, name: &FlagName) -> Self {
         Self {
             flags: self.flags.without(name),
-            digest: self.digest_without_flag(name),
+            flags_digest: self.digest_without_flag(name),
             ..self.clone()
         }
     }
@@ -152,24 +160,21 @@ impl TableSpec {
         if flags.is_shared_with(&self.flags) {
             return self.clone();
         }
-        let without = |digest: Digest, (name, flag): (&FlagName, &Arc<Hashed<FlagSpec>>)| {
-            digest.minus(flag_digest(name, flag))
-        };
         let with = |digest: Digest, (name, flag): (&FlagName, &Arc<Hashed<FlagSpec>>)| {
             digest.plus(flag_digest(name, flag))
         };
-        let digest = self.flags.iter().fold(self.digest, without);
         Self {
-            digest: flags.iter().fold(digest, with),
+            flags_digest: flags.iter().fold(Digest::default(), with),
             flags,
             ..self.clone()
         }
     }
 
+    /// Digest of the flags without one of them.
     fn digest_without_flag(&self, name: &FlagName) -> Digest {
         match self.flags.get(name) {
-            Some(old) => self.digest.minus(flag_digest(name, old)),
-            None => self.digest,
+            Some(old) => self.flags_digest.minus(flag_digest(name, old)),
+            None => self.flags_digest,
         }
     }
 
@@ -178,13 +183,13 @@ impl TableSpec {
     pub fn with_route(&self, route: Arc<Hashed<RouteSpec>>) -> Option<Self> {
         let place = self.place(&route.name)?;
         let old = self.routes.get(place)?;
-        let digest = self
-            .digest
+        let rest_digest = self
+            .rest_digest
             .minus(old.hash().at(place))
             .plus(route.hash().at(place));
         Some(Self {
             routes: self.routes.set(place, route),
-            digest,
+            rest_digest,
             ..self.clone()
         })
     }
@@ -192,7 +197,7 @@ impl TableSpec {
     /// Copy with other releases.
     #[must_use]
     pub fn with_releases(&self, releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>) -> Self {
-        let mut digest = self.digest;
+        let mut digest = self.rest_digest;
         for (name, release) in self.releases.iter() {
             digest = digest.minus(release_digest(name, release));
         }
@@ -201,7 +206,7 @@ impl TableSpec {
         }
         Self {
             releases: Arc::new(releases),
-            digest,
+            rest_digest: digest,
             ..self.clone()
         }
     }
@@ -278,6 +283,11 @@ mod tests {
         assert_eq!(replaced.digest(), both.digest());
         let gone = both.without_flag(&name("a")).without_flag(&name("b"));
         assert_eq!(gone.digest(), none.digest());
+        assert_eq!(gone.flags_digest(), none.flags_digest());
+        let beside = TableSpec::new(BTreeMap::new(), [route("a", &[("blue", 1)])]);
+        let beside = beside.with_flags(both.flags().clone());
+        assert_eq!(beside.flags_digest(), both.flags_digest());
+        assert_ne!(beside.digest(), both.digest());
     }
 
     #[test]

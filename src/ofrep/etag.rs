@@ -1,4 +1,4 @@
-//! The entity tag of a bulk evaluation: the decisions of the table, and the context.
+//! Entity tags: of the flags, which events carry, and of a bulk evaluation, which is the flags and the context.
 //!
 //! Without the context, a client that changes its user would be told that nothing has changed.
 
@@ -11,8 +11,13 @@ use crate::{model::Digest, table::FlagContext};
 /// Digits of each of the two hashes.
 const DIGITS: usize = 32;
 
-/// The tag, in quotes.
-pub(super) fn of(table: Digest, context: &FlagContext) -> String {
+/// The tag of all flags, in quotes.
+pub(super) fn of_flags(flags: Digest) -> String {
+    format!("\"{}\"", &flags.to_string()[..DIGITS])
+}
+
+/// The tag of an evaluation of all flags for a context, in quotes.
+pub(super) fn of(flags: Digest, context: &FlagContext) -> String {
     // The attributes are sorted, so two bodies with the same context have one tag.
     let json = serde_json::to_vec(context.attributes()).unwrap_or_default();
     let context = Sha256::digest(&json);
@@ -21,11 +26,11 @@ pub(super) fn of(table: Digest, context: &FlagContext) -> String {
         let _ = write!(digits, "{byte:02x}");
         digits
     });
-    let table = table.to_string();
-    format!("\"{}-{}\"", &table[..DIGITS], &context[..DIGITS])
+    let flags = flags.to_string();
+    format!("\"{}-{}\"", &flags[..DIGITS], &context[..DIGITS])
 }
 
-/// True if a list in `If-None-Match` names a tag: weak or strong, in quotes or not, as clients send it.
+/// True if a list of tags names one: weak or strong, in quotes or not, as clients send it.
 pub(super) fn is_named(tag: &str, list: &str) -> bool {
     let bare = |text: &str| {
         let text = text.trim();
@@ -46,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_covers_the_table_and_the_context() {
+    fn a_tag_covers_the_flags_and_the_context() {
         let (one, two) = (Digest::of(&"one"), Digest::of(&"two"));
         let user = context(r#"{"targetingKey":"a","plan":"pro"}"#);
         let same = context(r#"{"plan":"pro","targetingKey":"a"}"#);

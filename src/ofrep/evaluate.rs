@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Extension,
     body::Body,
-    extract::{ConnectInfo, Path, State, rejection::PathRejection},
+    extract::{
+        ConnectInfo, Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -16,6 +19,7 @@ use super::{
     capability, context,
     error::{Mistake, bare, json},
     etag,
+    refetch::RefetchQuery,
     state::{OfrepState, now},
 };
 use crate::table::{Evaluation, FlagContext, FlagError, RoutingTable};
@@ -63,17 +67,22 @@ pub(super) async fn one(
 /// All flags. An error has no body: a provider keeps the flags of the user before when it can read one.
 pub(super) async fn all(
     State(state): State<OfrepState>,
+    query: Result<Query<RefetchQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let Query(query) = query.unwrap_or_default();
+    // Before the body is read, so that one that waits holds none.
+    state.refetches().caught_up(&query, state.table()).await;
     let Ok(context) = context::read(body).await else {
         return bare(StatusCode::BAD_REQUEST);
     };
     let live = state.table().load();
-    let tag = etag::of(live.digest(), &context);
+    let flags = live.compiled().spec().flags_digest();
+    let tag = etag::of(flags, &context);
     let named = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut named = named.filter_map(|field| field.to_str().ok());
-    if named.any(|list| etag::is_named(&tag, list)) {
+    if !query.is_of_others(flags) && named.any(|list| etag::is_named(&tag, list)) {
         return tagged(bare(StatusCode::NOT_MODIFIED), &tag);
     }
     let streams = streams(&state);

@@ -13,11 +13,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
+use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
     capability,
     error::bare,
+    etag,
     seats::Seat,
     state::{OfrepState, now},
 };
@@ -114,7 +116,9 @@ impl Stream {
             return None;
         }
         self.told = Some(flags.clone());
-        let revision = live.revision();
-        Some(format!("id: {revision}\ndata: {{\"type\":\"refetchEvaluation\"}}\n\n").into())
+        let (revision, digest) = (live.revision(), live.compiled().spec().flags_digest());
+        self.state.refetches().tell(digest);
+        let data = json!({ "type": "refetchEvaluation", "etag": etag::of_flags(digest) });
+        Some(format!("id: {revision}\ndata: {data}\n\n").into())
     }
 }

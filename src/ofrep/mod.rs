@@ -18,6 +18,7 @@ mod error;
 mod etag;
 mod evaluate;
 mod events;
+mod refetch;
 mod router;
 mod seats;
 mod state;

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{access::Access, seats::Seats};
+use super::{access::Access, refetch::Refetches, seats::Seats};
 use crate::{
     config::Ofrep,
     net::{RateLimit, Rates},
@@ -28,6 +28,7 @@ struct Shared {
     access: Access,
     seal: Arc<KeyRing>,
     seats: Seats,
+    refetches: Refetches,
     evaluating: Arc<Semaphore>,
     rates: Option<Mutex<RateLimit>>,
     start: Instant,
@@ -50,6 +51,7 @@ impl OfrepState {
             access,
             seal,
             seats: Seats::default(),
+            refetches: Refetches::default(),
             evaluating: Arc::new(Semaphore::new(EVALUATING)),
             rates: settings.rate.map(limit),
             start: Instant::now(),
@@ -70,6 +72,10 @@ impl OfrepState {
 
     pub(super) fn seats(&self) -> &Seats {
         &self.0.seats
+    }
+
+    pub(super) fn refetches(&self) -> &Refetches {
+        &self.0.refetches
     }
 
     pub(super) fn evaluating(&self) -> &Arc<Semaphore> {

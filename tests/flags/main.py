@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -191,6 +192,46 @@ def web_provider(switchback, url):
     client.close()
 
 
+class Relay:
+    """Passes connections on, and keeps the request lines that it saw."""
+
+    def __init__(self, port):
+        self.to, self.seen = port, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.to))
+            for pair in ((client, server, self.seen), (server, client, [])):
+                threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def pass_on(source, sink, seen):
+        try:
+            while data := source.recv(65536):
+                seen += [line for line in data.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def web_provider_sends_the_tag_of_an_event_back(switchback, _url):
+    relay = Relay(switchback.ofrep)
+    client = Node("web", f"http://127.0.0.1:{relay.port}")
+    switchback.post("/v1/flags/planner/off")
+    until(lambda: client.ask("user-1") == (False, "DISABLED"), "the flip is seen")
+    until(lambda: any(b"flags?flagConfigEtag=" in line for line in relay.seen), "the tag comes back")
+    client.close()
+    relay.listener.close()
+
+
 def types_and_errors(_switchback, url):
     client = Python(url).client
     context = EvaluationContext("user-1")
@@ -207,7 +248,13 @@ def types_and_errors(_switchback, url):
 
 def main():
     passed, failed = 0, 0
-    for check in (types_and_errors, python_provider, node_provider, web_provider):
+    for check in (
+        types_and_errors,
+        python_provider,
+        node_provider,
+        web_provider,
+        web_provider_sends_the_tag_of_an_event_back,
+    ):
         with tempfile.TemporaryDirectory() as folder:
             switchback = Switchback(folder)
             try:

@@ -137,6 +137,64 @@ fn every_error_of_the_protocol_is_told_with_its_details() {
 }
 
 #[test]
+fn hostile_keys_and_contexts_get_errors_of_the_protocol() {
+    let served = start("");
+    let path = |key: &str| format!("/ofrep/v1/evaluate/flags/{key}");
+    let told = |key: &str, body: &str| {
+        let response = ask(&served, "POST", &path(key), "", body);
+        let error: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let code = error["errorCode"].as_str().unwrap_or("none").to_owned();
+        assert!(
+            code == "none" || error["errorDetails"].is_string(),
+            "{error}"
+        );
+        (response.status, code)
+    };
+    let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let context = |value: &str| format!("{{\"context\":{{\"x\":{value}}}}}");
+    for (body, code) in [
+        (context(&deep(20_000)), "PARSE_ERROR"),
+        (context("1e999"), "PARSE_ERROR"),
+        (context("\"\\ud800\""), "PARSE_ERROR"),
+        (context("\u{1}"), "PARSE_ERROR"),
+        ("{\"context\":7}".to_owned(), "INVALID_CONTEXT"),
+        ("\u{feff}{}".to_owned(), "PARSE_ERROR"),
+    ] {
+        assert_eq!(told("planner", &body), (400, code.to_owned()), "{body:.60}");
+    }
+    // Attributes of any type are attributes: no rule holds for them.
+    for value in [&deep(100), "{\"plan\":\"pro\"}", "null", "true", "-1.5e-9"] {
+        assert_eq!(told("planner", &context(value)), (200, "none".to_owned()));
+    }
+    for key in [
+        "..%2f..%2fv1%2ftable",
+        "%00",
+        "planner%0d%0ax:y",
+        &"k".repeat(4_000),
+    ] {
+        assert_eq!(
+            told(key, "{}"),
+            (404, "FLAG_NOT_FOUND".to_owned()),
+            "{key:.40}"
+        );
+    }
+    assert_eq!(told("%ff", "{}"), (400, "GENERAL".to_owned()));
+    // A tag that no event can have had: evaluated, after the wait that any unknown tag has.
+    let tag = format!("?flagConfigEtag={}", "%22x".repeat(900));
+    assert_eq!(
+        ask(
+            &served,
+            "POST",
+            &path("").replace("flags/", &format!("flags{tag}")),
+            "",
+            "{}"
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
 fn a_tag_holds_for_one_context_until_a_flag_changes_and_again_after_the_rollback() {
     let served = start("");
     let bulk = |user: &str, tag: &str| {
@@ -192,6 +250,24 @@ fn next(client: &mut Client, begin: &str) -> (String, Duration) {
     }
 }
 
+/// An open event stream.
+fn events(served: &Served) -> Client {
+    let address = served.running.ofrep().unwrap();
+    let mut client = Client::connect(address);
+    client.send(format!(
+        "GET /ofrep/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n"
+    ));
+    let (line, _) = next(&mut client, "content-type");
+    assert!(line.contains("text/event-stream"), "{line}");
+    client
+}
+
+/// The data of the next event.
+fn refetch(client: &mut Client) -> Value {
+    let (line, _) = next(client, "data:");
+    serde_json::from_str(line["data:".len()..].trim()).unwrap()
+}
+
 #[test]
 fn the_event_stream_says_when_to_evaluate_again() {
     let served = start("");
@@ -201,22 +277,9 @@ fn the_event_stream_says_when_to_evaluate_again() {
         (&stream["type"], &stream["endpoint"]["requestUri"]),
         (&json!("sse"), &json!("/ofrep/v1/events"))
     );
-    let address = served.running.ofrep().unwrap();
-    let mut client = Client::connect(address);
-    client.send(format!(
-        "GET /ofrep/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n"
-    ));
-    assert!(
-        next(&mut client, "content-type")
-            .0
-            .contains("text/event-stream")
-    );
-    let refetch = "data: {\"type\":\"refetchEvaluation\"}";
-    assert_eq!(
-        next(&mut client, "data:").0.trim_end(),
-        refetch,
-        "at the start of each connection"
-    );
+    let mut client = events(&served);
+    let first = refetch(&mut client);
+    assert_eq!(first["type"], "refetchEvaluation", "at the start");
     // A change of a split is none of a flag.
     served.admin(
         "PUT",
@@ -228,8 +291,51 @@ fn the_event_stream_says_when_to_evaluate_again() {
     let (id, took) = next(&mut client, "id:");
     assert_eq!(id.trim_end(), format!("id: {}", receipt["revision"]));
     assert!(took < Duration::from_millis(100), "{took:?}");
+    assert_ne!(refetch(&mut client)["etag"], first["etag"]);
     served.admin("POST", "/v1/flags/planner/rollback", &json!({}));
-    assert_eq!(next(&mut client, "data:").0.trim_end(), refetch);
+    assert_eq!(refetch(&mut client), first, "the same flags as before");
+}
+
+/// A bulk evaluation that an event with this tag has triggered, of a client that has the flags of another tag.
+fn send_refetch(served: &Served, named: &str, has: &str) -> Client {
+    let address = served.running.ofrep().unwrap();
+    let mut client = Client::connect(address);
+    let named = named.replace('"', "%22");
+    client.send(format!(
+        "POST /ofrep/v1/evaluate/flags?flagConfigEtag={named} HTTP/1.1\r\nHost: {address}\r\nIf-None-Match: {has}\r\nContent-Length: 2\r\n\r\n{{}}"
+    ));
+    client
+}
+
+#[test]
+fn an_evaluation_after_an_event_waits_for_its_flags_and_is_no_304_without_them() {
+    let [ahead, behind] = [start(""), start("")];
+    let mut stream = events(&ahead);
+    let before = refetch(&mut stream)["etag"].as_str().unwrap().to_owned();
+    let has = ask(&behind, "POST", "/ofrep/v1/evaluate/flags", "", "{}");
+    let has = has.value("etag").unwrap();
+    assert_eq!(send_refetch(&behind, &before, has).response().status, 304);
+    ahead.admin("POST", "/v1/flags/planner/off", &json!({}));
+    let named = refetch(&mut stream)["etag"].as_str().unwrap().to_owned();
+    assert_ne!(named, before);
+
+    // The other instance does not get it in time: it says what it has.
+    let start = Instant::now();
+    let late = send_refetch(&behind, &named, has).response();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!((late.status, late.value("etag")), (200, Some(has)));
+
+    let mut waits = send_refetch(&behind, &named, has);
+    behind.admin("POST", "/v1/flags/planner/off", &json!({}));
+    let arrived = waits.response();
+    assert_eq!(arrived.status, 200);
+    let body: Value = serde_json::from_slice(&arrived.body).unwrap();
+    assert_eq!(body["flags"][0]["reason"], "DISABLED");
+
+    // What the event had is over: no wait, and no 304 either.
+    ahead.admin("POST", "/v1/rollback", &json!({}));
+    let over = send_refetch(&ahead, &named, has).response();
+    assert_eq!((over.status, over.value("etag")), (200, Some(has)));
 }
 
 #[test]
