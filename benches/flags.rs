@@ -1,10 +1,10 @@
-//! The evaluation of flags: one with five rules, and a hundred in a row; the compilation of one of ten thousand, and the
-//! memory that each of them takes.
+//! The evaluation of flags: one with five rules, and a hundred in a row; what a route with flags adds to a request; the
+//! compilation of one of ten thousand, and the memory that each of them takes.
 
 use std::hint::black_box;
 
 use allocation_counter::measure;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value, json};
 use switchback::{
     fleet::Fleet,
@@ -69,6 +69,57 @@ fn evaluation(criterion: &mut Criterion) {
     });
 }
 
+/// A live table whose one route hands this many flags over.
+fn handing(count: usize) -> (Draft, Fleet) {
+    let fleet = Fleet::new(1);
+    let flags: Map<String, Value> = (0..count).map(|n| (format!("flag-{n}"), flag())).collect();
+    let names: Vec<_> = flags.keys().cloned().collect();
+    let document = json!({
+        "releases": { "blue": { "endpoints": ["http://127.0.0.1:1"] } },
+        "routes": [{ "name": "chat", "split": { "blue": 1 }, "flags": names }],
+        "flags": flags,
+    });
+    let document: TableDocument = serde_json::from_value(document).expect("it is valid");
+    let state = document.into_state(&TableState::default());
+    let draft = compile(state, &ChangeSet::default(), None, &fleet).expect("it is valid");
+    (draft, fleet)
+}
+
+/// What a request gets from the flags of its route: a variant of each for its key, and their fields.
+fn handing_over(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("flags/handed over");
+    for count in [0, 1, 10] {
+        let (draft, _fleet) = handing(count);
+        let route = draft
+            .compiled()
+            .routes()
+            .iter()
+            .next()
+            .expect("there is one");
+        let (mut key, mut head) = (0_u64, Vec::with_capacity(4_096));
+        let mut request = || {
+            head.clear();
+            key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let Some(flags) = route.flags() else {
+                return 0;
+            };
+            let variants = flags.variants(0, black_box(key));
+            for (name, value) in flags.fields(variants) {
+                for part in [name, ": ", value, "\r\n"] {
+                    head.extend_from_slice(part.as_bytes());
+                }
+            }
+            head.len()
+        };
+        assert_eq!(measure(|| _ = request()).count_total, 0, "it allocates");
+        assert_eq!(request() > 0, count > 0);
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(&mut request);
+        });
+    }
+    group.finish();
+}
+
 fn compilation(criterion: &mut Criterion) {
     let (state, draft, fleet) = compiled(10_000);
     let mut to = FlagState::Off;
@@ -116,5 +167,5 @@ fn memory(_: &mut Criterion) {
     println!("flags/memory of one of 10,000: {both} bytes, {written} of them as it was written");
 }
 
-criterion_group!(benches, evaluation, compilation, memory);
+criterion_group!(benches, evaluation, handing_over, compilation, memory);
 criterion_main!(benches);

@@ -235,6 +235,57 @@ fn a_full_queue_copies_no_more_and_every_request_is_in_one_count() {
     assert_eq!((seen.answered(), seen.agreed()), (5, 5));
 }
 
+/// Answers a copy as its field says: well, with an error, with what is no answer, or not at all.
+fn obedient() -> Origin {
+    Origin::answering(|request| match request.value("x-do") {
+        Some("fail") => reply(503, "", "no"),
+        Some("break") => b"nonsense\r\n\r\n".to_vec(),
+        Some("hang") => Vec::new(),
+        _ => reply(200, "", "yes"),
+    })
+}
+
+#[test]
+fn counts_are_exact_beside_many_clients_whatever_comes_of_the_copies() {
+    const CLIENTS: u64 = 8;
+    const EACH: u64 = 6;
+    let (blue, green) = (Origin::replying("blue"), obedient());
+    let lines = "percent = 100\ntimeout = \"3s\"\nconcurrency = 1024\nqueue = 4096\nmax_body = 10";
+    let proxy = mirrored(&blue, &at(&green), lines).start();
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut client = proxy.client();
+                for _ in 0..EACH {
+                    for does in ["well", "fail", "break", "hang"] {
+                        let field = format!("X-Do: {does}\r\n");
+                        assert_eq!(send_with(&mut client, "GET", &field, ""), 200);
+                    }
+                    assert_eq!(send_with(&mut client, "POST", "", ""), 200);
+                    assert_eq!(send_with(&mut client, "GET", "", "12345678901"), 200);
+                }
+            });
+        }
+    });
+    let of_each = CLIENTS * EACH;
+    let seen = settled(&proxy, of_each * 6);
+    assert_eq!((seen.mirrored, seen.answered()), (of_each * 4, of_each * 2));
+    assert_eq!(seen.classes[1], [0, of_each, 0, 0, of_each]);
+    let mut skipped = [0; MirrorSkip::ALL.len()];
+    skipped[MirrorSkip::Method.index()] = of_each;
+    skipped[MirrorSkip::Body.index()] = of_each;
+    assert_eq!(seen.skipped, skipped);
+    let mut failed = [0; MirrorFailure::ALL.len()];
+    failed[MirrorFailure::Broken.index()] = of_each;
+    failed[MirrorFailure::Timeout.index()] = of_each;
+    assert_eq!(seen.failed, failed);
+    // Each copy came once, and the originals are in the statistics alone.
+    let came = |origin: &Origin| origin.requests().len() as u64;
+    assert_eq!((came(&blue), came(&green)), (of_each * 6, of_each * 4));
+    assert_eq!(statistics(&proxy, "blue").requests(), of_each * 6);
+    assert_eq!(statistics(&proxy, "green").requests(), 0);
+}
+
 #[test]
 fn copies_that_wait_are_not_sent_once_the_mirror_is_taken_back() {
     let blue = Origin::replying("blue");
