@@ -3,6 +3,8 @@
 //! They are included by path rather than through the package: none of them does I/O, so an instrumented build takes
 //! seconds, without the runtime, TLS and the store. What the fuzz targets share is here as well.
 
+#[path = "../../src/backup/mod.rs"]
+pub mod backup;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
 #[path = "../../src/fleet/mod.rs"]
