@@ -94,7 +94,9 @@ fn untaken(error: &TakeBackupError) -> ApiError {
     let text = ErrorChain(error).to_string();
     match error {
         TakeBackupError::NoFolder => no_folder(),
-        TakeBackupError::Busy => ApiError::overloaded(&text),
+        TakeBackupError::Busy => {
+            ApiError::overloaded(&text).hint("try again once that one is done; it takes seconds")
+        }
         TakeBackupError::Keys(_) => ApiError::invalid(text),
         TakeBackupError::Unreadable { .. } => {
             tracing::error!(error = text, "no backup could be taken");
@@ -102,5 +104,17 @@ fn untaken(error: &TakeBackupError) -> ApiError {
             let refusal = ApiError::new(status, "history", "no backup can be taken");
             refusal.detail(text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_backup_is_told_when_to_come_back() {
+        let refusal = untaken(&TakeBackupError::Busy);
+        let hint = refusal.document.hint.unwrap();
+        assert!(hint.contains("try again"), "{hint}");
     }
 }

@@ -55,6 +55,7 @@ pub(super) async fn preview(
         header: OVERRIDE_FIELD.to_owned(),
         token,
         expires_at: Timestamp::from_millis(expires.saturating_mul(1_000)),
+        listener: admin.settings.listener.clone(),
     };
     Ok((StatusCode::OK, json(&made)).into_response())
 }

@@ -29,6 +29,8 @@ pub enum ReloadError {
 pub struct RunningSettings {
     /// Digests of the static settings.
     pub(super) digests: SettingsDigests,
+    /// URL of the first listener for clients.
+    pub(super) listener: Option<String>,
     /// Queue of reload requests.
     pub(super) reloads: mpsc::Sender<ReloadRequest>,
 }
@@ -37,6 +39,20 @@ impl RunningSettings {
     /// Creates the settings, and the receiver of reload requests for the server.
     pub fn new(digests: SettingsDigests) -> (Self, mpsc::Receiver<ReloadRequest>) {
         let (reloads, requests) = mpsc::channel(WAITING);
-        (Self { digests, reloads }, requests)
+        let settings = Self {
+            digests,
+            listener: None,
+            reloads,
+        };
+        (settings, requests)
+    }
+
+    /// The same for a process whose first listener for clients has this URL.
+    #[must_use]
+    pub fn with_listener(self, url: Option<String>) -> Self {
+        Self {
+            listener: url,
+            ..self
+        }
     }
 }

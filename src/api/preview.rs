@@ -37,4 +37,7 @@ pub struct PreviewToken {
     pub token: String,
     /// Time from which it is void.
     pub expires_at: Timestamp,
+    /// URL of the first listener for clients, as this machine reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<String>,
 }

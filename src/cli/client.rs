@@ -80,6 +80,7 @@ pub(super) struct ApiRequest {
     also: Option<StatusCode>,
     // The id of the event that a stream goes on behind.
     after: Option<String>,
+    can_wait: bool,
 }
 
 impl ApiRequest {
@@ -97,6 +98,7 @@ impl ApiRequest {
             wait: Duration::ZERO,
             also: None,
             after: None,
+            can_wait: false,
         }
     }
 
@@ -142,6 +144,7 @@ impl ApiRequest {
             self = self.argument("wait", wait);
             self.wait = wait.0;
         }
+        self.can_wait = true;
         self.force(health.force)
     }
 
@@ -222,7 +225,7 @@ impl Client {
     /// Sends a request and waits for its response; any status but 2xx is a failure.
     pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
-        let also = ask.also;
+        let (also, can_wait) = (ask.also, ask.can_wait);
         let is_forced = ask.query.iter().any(|argument| argument == "force=true");
         let exchange = async {
             let response = self
@@ -243,12 +246,12 @@ impl Client {
             };
             self.checked(status, also, response)
         };
-        tokio::time::timeout(most, exchange)
-            .await
-            .unwrap_or_else(|_| {
-                let message = format!("{} did not respond within {} s", self.url, most.as_secs());
-                Err(Failure::new(Exit::Unreachable, message))
-            })
+        let sent = tokio::time::timeout(most, exchange).await;
+        let sent = sent.unwrap_or_else(|_| {
+            let message = format!("{} did not respond within {} s", self.url, most.as_secs());
+            Err(Failure::new(Exit::Unreachable, message))
+        });
+        sent.map_err(|failure| failure.hinting_at_wait(can_wait))
     }
 
     /// Sends a request whose response is a file.

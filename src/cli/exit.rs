@@ -75,6 +75,8 @@ pub(super) struct Failure {
     pub(super) json: Option<Vec<u8>>,
     /// True if the object of the request does not exist.
     unknown: bool,
+    /// True if a release is not ready.
+    not_ready: bool,
 }
 
 impl From<Exit> for ExitCode {
@@ -90,6 +92,7 @@ impl Failure {
             message: message.into(),
             json: None,
             unknown: false,
+            not_ready: false,
         }
     }
 
@@ -109,6 +112,7 @@ impl Failure {
             exit: exit_of(status, problem.word()),
             message: outcome_line(&problem),
             unknown: problem.word().starts_with("unknown-") && status == 404,
+            not_ready: problem.word() == "not-ready",
             json: Some(body.to_vec()),
         })
     }
@@ -117,6 +121,15 @@ impl Failure {
     pub(super) fn in_flags(mut self, words: &[(&str, &str)]) -> Self {
         for (of_api, flag) in words {
             self.message = self.message.replacen(of_api, flag, 1);
+        }
+        self
+    }
+
+    /// Adds the option of a command that can wait for a release, if it can.
+    pub(super) fn hinting_at_wait(mut self, can_wait: bool) -> Self {
+        if self.not_ready && can_wait {
+            self.message
+                .push_str("\nhint: `--wait 30s` waits until an endpoint is healthy");
         }
         self
     }
@@ -202,10 +215,7 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
         "release-wanted" => {
             "`--force` removes it anyway, unless a split gives it a weight or a route is mirrored to it"
         }
-        "not-ready" => {
-            "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
-             rollback, an abort or a rollout; `--force` skips the check"
-        }
+        "not-ready" => "`switchback releases` shows its endpoints; `--force` skips the check",
         "unauthorized" => "give the token with `--token-file FILE` or `SWITCHBACK_TOKEN`",
         "no-file" => {
             "`switchback split`, `switchback route` and `switchback release` change the live table"
@@ -241,6 +251,22 @@ mod tests {
         ] {
             assert_eq!(exit_of(status, word), exit, "{status} {word}");
         }
+    }
+
+    #[test]
+    fn only_a_command_that_can_wait_is_told_of_the_option() {
+        let body = |word| serde_json::to_vec(&ProblemDocument::new(409, word, "no")).unwrap();
+        let told = |word| Failure::problem(409, &body(word)).unwrap();
+        assert!(!told("not-ready").message.contains("--wait"));
+        assert!(
+            !told("not-ready")
+                .hinting_at_wait(false)
+                .message
+                .contains("--wait")
+        );
+        let wait = |word| told(word).hinting_at_wait(true).message;
+        assert!(wait("not-ready").ends_with("`--wait 30s` waits until an endpoint is healthy"));
+        assert!(!wait("invalid").contains("--wait"));
     }
 
     #[test]

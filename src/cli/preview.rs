@@ -13,8 +13,8 @@ use crate::{
     model::{HumanDuration, PathMatch, ReleaseName, RouteName, RouteSpec},
 };
 
-/// Host of the command that is printed, if the route matches any.
-const ANY_HOST: &str = "127.0.0.1:8080";
+/// Listener in the command that is printed, if the proxy does not say what it has.
+const USUAL: &str = "http://127.0.0.1:8080";
 
 /// Makes a token for a release of a route, and prints it with a command that uses it.
 pub(super) async fn preview(
@@ -39,7 +39,7 @@ pub(super) async fn preview(
         made.release,
         made.route,
         made.expires_at,
-        clean(&url(&spec)),
+        clean(&url(&spec, made.listener.as_deref().unwrap_or(USUAL))),
     );
     Ok(Out {
         text,
@@ -53,12 +53,15 @@ fn argument((name, value): (&String, &String)) -> String {
     format!(" -H '{field}'")
 }
 
-/// A URL that the route matches, as far as it is known here.
-fn url(route: &RouteSpec) -> String {
-    let exact = route.all_hosts().find(|host| !host.starts_with("*."));
-    let host = exact.unwrap_or(ANY_HOST);
+/// A URL that the route matches, as far as it is known here: at a host of the route, or at the listener if it has any.
+fn url(route: &RouteSpec, listener: &str) -> String {
     let (PathMatch::Exact(path) | PathMatch::Prefix(path)) = route.path_match();
-    format!("http://{host}{path}")
+    let exact = route.all_hosts().find(|host| !host.starts_with("*."));
+    let scheme = listener.split("://").next().unwrap_or("http");
+    match exact {
+        Some(host) => format!("{scheme}://{host}{path}"),
+        None => format!("{listener}{path}"),
+    }
 }
 
 #[cfg(test)]
@@ -69,10 +72,13 @@ mod tests {
     fn the_url_is_one_that_the_route_matches() {
         let mut route =
             RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
-        assert_eq!(url(&route), "http://127.0.0.1:8080/");
+        assert_eq!(url(&route, USUAL), "http://127.0.0.1:8080/");
+        let own = "https://[::1]:8443";
+        assert_eq!(url(&route, own), "https://[::1]:8443/");
         route.hosts = vec!["*.a.test".into(), "b.test".into()];
         route.path_prefix = Some("/chat".into());
-        assert_eq!(url(&route), "http://b.test/chat");
+        assert_eq!(url(&route, USUAL), "http://b.test/chat");
+        assert_eq!(url(&route, own), "https://b.test/chat");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) struct RestoreArgs {
     /// Configuration file whose `[history] path` is that folder
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// File to write the configuration in the backup to
+    /// File to write the configuration in the backup to; without --history and --config nothing else is restored
     #[arg(long, value_name = "FILE")]
     config_to: Option<PathBuf>,
     /// Bring this revision out of the backup, as a change of the running proxy
@@ -67,7 +67,9 @@ pub(super) struct RestoreArgs {
 
 pub(super) fn restore(access: &AccessArgs, args: RestoreArgs) -> Result<Out, Failure> {
     let bytes = bytes(&args.file)?;
-    let checked = CheckedBackup::read(&bytes).map_err(|error| refused(&error))?;
+    // Whatever it is, the file is at fault.
+    let checked = CheckedBackup::read(&bytes)
+        .map_err(|error| Failure::new(Exit::Config, ErrorChain(&error).to_string()))?;
     if args.list {
         return Ok(list(&checked));
     }
@@ -87,9 +89,10 @@ fn whole(checked: &CheckedBackup, args: &RestoreArgs) -> Result<Out, Failure> {
     let folder = match (&args.history, &args.config) {
         (Some(folder), _) => folder.clone(),
         (None, Some(file)) => configuration(file)?.history.path,
+        (None, None) if args.config_to.is_some() => return config_alone(checked, args),
         (None, None) => {
             let message = "it is not said where to\nhint: `--history FOLDER`, or `--config FILE` for its `[history] \
-                           path`; `--list` shows what is in the backup";
+                           path`; `--config-to FILE` for the configuration alone; `--list` shows what is in the backup";
             return Err(Failure::new(Exit::Usage, message));
         }
     };
@@ -106,6 +109,25 @@ fn whole(checked: &CheckedBackup, args: &RestoreArgs) -> Result<Out, Failure> {
         })?;
     }
     Ok(restored(checked, &folder, &keys))
+}
+
+/// Writes the configuration and leaves the history alone.
+fn config_alone(checked: &CheckedBackup, args: &RestoreArgs) -> Result<Out, Failure> {
+    let Some((file, text)) = config_to(checked, args)? else {
+        return Ok(Out::default());
+    };
+    private_file::replace(file, text.as_bytes()).map_err(|error| {
+        let message = format!("`{}` cannot be written: {error}", file.display());
+        Failure::new(Exit::NoOutput, message)
+    })?;
+    let text = format!(
+        "{}  written; no history is restored without `--history FOLDER` or `--config FILE`\n",
+        file.display()
+    );
+    Ok(Out {
+        text,
+        json: json!({ "config": file }).to_string().into_bytes(),
+    })
 }
 
 fn keys(checked: &CheckedBackup, args: &RestoreArgs) -> Result<Keys, Failure> {
@@ -256,9 +278,10 @@ fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
 fn refused(error: &RestoreError) -> Failure {
     let exit = match error {
         RestoreError::NotEmpty(_) => Exit::Refused,
-        RestoreError::Backup(_) | RestoreError::Differs { .. } | RestoreError::UnknownFile(_) => {
-            Exit::Config
-        }
+        RestoreError::Backup(_)
+        | RestoreError::Differs { .. }
+        | RestoreError::Damaged { .. }
+        | RestoreError::UnknownFile(_) => Exit::Config,
         RestoreError::History(_) | RestoreError::Io { .. } => Exit::History,
     };
     Failure::new(exit, ErrorChain(error).to_string())

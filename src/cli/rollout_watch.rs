@@ -56,8 +56,9 @@ pub(super) async fn watch(client: &Client, args: WatchArgs, json: bool) -> Resul
         }
         let within = args.within.map(|within| within.0);
         if within.is_some_and(|within| begin.elapsed() >= within) {
-            write_report(&args, &rollout)?;
-            return Err(not_ended(&rollout).with_json(body));
+            let failure = not_ended(&rollout);
+            write_report(&args, &rollout, &failure.message)?;
+            return Err(failure.with_json(body));
         }
         tokio::time::sleep(LOOK).await;
         // By its id: the route may have another one by then.
@@ -69,7 +70,7 @@ pub(super) async fn watch(client: &Client, args: WatchArgs, json: bool) -> Resul
             Err(failure) => return Err(failure),
         }
     }
-    write_report(&args, &rollout)?;
+    write_report(&args, &rollout, &result(&rollout))?;
     match ended(rollout.state).filter(|_| args.exit_code) {
         Some(exit) => Err(Failure::new(exit, result(&rollout)).with_json(body)),
         None => Ok(Out {
@@ -96,14 +97,15 @@ fn ended(state: RolloutState) -> Option<Exit> {
     }
 }
 
-fn write_report(args: &WatchArgs, rollout: &Rollout) -> Result<(), Failure> {
+/// Writes the report. A failure says the result as well, whose exit status it takes the place of.
+fn write_report(args: &WatchArgs, rollout: &Rollout, result: &str) -> Result<(), Failure> {
     let Some(file) = &args.junit else {
         return Ok(());
     };
     let report = junit::report(rollout, Timestamp::of(SystemTime::now()));
     private_file::replace(file, report.as_bytes()).map_err(|error| {
         let message = format!(
-            "the report cannot be written to {}: {error}\nhint: the rollout is not affected; `switchback rollout show {}` has the same figures",
+            "{result}\nthe report cannot be written to {}: {error}\nhint: the rollout is not affected; `switchback rollout show {}` has the same figures",
             file.display(),
             clean(&rollout.id)
         );
@@ -214,6 +216,27 @@ mod tests {
         assert_eq!(
             shown.news(&rollout(&[(b, "four")], true)).lines().count(),
             1
+        );
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_does_not_hide_the_result() {
+        let args = WatchArgs {
+            rollout: "chat".to_owned(),
+            exit_code: true,
+            junit: Some("/".into()),
+            within: None,
+        };
+        let failure = write_report(&args, &rollout(&[], false), "it has been rolled back");
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.exit, Exit::NoOutput);
+        let mut lines = failure.message.lines();
+        assert_eq!(lines.next(), Some("it has been rolled back"));
+        assert!(
+            lines
+                .next()
+                .unwrap()
+                .starts_with("the report cannot be written to /")
         );
     }
 

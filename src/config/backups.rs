@@ -1,6 +1,11 @@
 //! Settings of the backups that the proxy makes by itself.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +83,24 @@ impl Backups {
             found.push(problem.hint("what happens to the history must not happen to its backups"));
         }
     }
+
+    /// Problem of a program that is not there. One without an absolute path is looked for where the proxy runs, which
+    /// may be elsewhere.
+    pub(super) fn missing_program(&self) -> Option<Problem> {
+        let program = Path::new(self.after.first()?);
+        if !program.is_absolute() {
+            return None;
+        }
+        let message = match fs::metadata(program) {
+            Ok(found) if !found.is_file() => "it is no file".to_owned(),
+            Ok(found) if found.permissions().mode() & 0o111 == 0 => "it is not executable".into(),
+            Ok(_) => return None,
+            Err(error) => error.to_string(),
+        };
+        let message = format!("`{}` cannot be run: {message}", program.display());
+        let problem = Problem::new("backup.after", message);
+        Some(problem.hint("the first word is the program, the others are its arguments"))
+    }
 }
 
 #[cfg(test)]
@@ -114,5 +137,22 @@ mod tests {
             problems(&inside),
             ["backup.every", "backup.keep", "backup.path"]
         );
+    }
+
+    #[test]
+    fn a_program_is_looked_for_only_where_its_place_is_said() {
+        let told = |program: &str| {
+            let backups = Backups {
+                after: vec![program.to_owned(), "-x".to_owned()],
+                ..Backups::default()
+            };
+            backups.missing_program().map(|problem| problem.message)
+        };
+        assert_eq!(told("/bin/sh"), None);
+        assert_eq!(told("rclone"), None);
+        assert_eq!(Backups::default().missing_program(), None);
+        assert!(told("/nope").unwrap().contains("No such file"));
+        assert!(told("/tmp").unwrap().contains("no file"));
+        assert!(told("/etc/passwd").unwrap().contains("not executable"));
     }
 }

@@ -48,7 +48,11 @@ pub(super) fn check(
     found: &mut Vec<Problem>,
 ) {
     for (place, name) in calibrate.routes.iter().enumerate() {
-        if !routes.iter().any(|route| route.name == *name) {
+        if calibrate.routes[..place].contains(name) {
+            let message = format!("`{name}` is named already");
+            let problem = Problem::new(format!("calibrate.routes.{place}"), message);
+            found.push(problem.hint("name each route once"));
+        } else if !routes.iter().any(|route| route.name == *name) {
             let message = format!("no route is called `{name}`");
             let problem = Problem::new(format!("calibrate.routes.{place}"), message);
             found.push(problem.hint("name a route of the file, or remove it here"));
@@ -87,7 +91,10 @@ mod tests {
 
     fn problems(calibrate: &Calibrate) -> Vec<String> {
         let mut found = Vec::new();
-        let routes = [RouteSpec::plain("chat".parse().unwrap(), BTreeMap::new())];
+        let names = std::iter::once("chat".to_owned()).chain((0..21).map(|n| format!("r{n}")));
+        let routes: Vec<_> = names
+            .map(|name| RouteSpec::plain(name.parse().unwrap(), BTreeMap::new()))
+            .collect();
         let plans = [("careful".parse().unwrap(), PlanSpec::default())].into();
         check(calibrate, &routes, &plans, &mut found);
         found.into_iter().map(|one| one.path).collect()
@@ -115,9 +122,14 @@ mod tests {
         };
         assert_eq!(problems(&short), ["calibrate.keep"]);
         let many = Calibrate {
-            routes: vec!["chat".parse().unwrap(); 21],
-            ..good
+            routes: (0..21).map(|n| format!("r{n}").parse().unwrap()).collect(),
+            ..good.clone()
         };
         assert_eq!(problems(&many), ["calibrate.routes"]);
+        let twice = Calibrate {
+            routes: vec!["chat".parse().unwrap(); 2],
+            ..good
+        };
+        assert_eq!(problems(&twice), ["calibrate.routes.1"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Second stage of reading a configuration: validates its values against each other.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use super::{
     Config, Listener, ListenerTls, Network, TokenRole, bounds, calibrate, check_hooks, drills,
@@ -57,8 +57,10 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     }
     config.prometheus.check(&mut found);
     found.extend(config.shutdown.problem());
+    empty_paths(config, &mut found);
     if files == FileCheck::MustExist {
         missing_files(config, &mut found);
+        found.extend(config.backup.missing_program());
     }
     found.extend(table(config));
     let own: Vec<SocketAddr> = config.listeners.iter().map(|one| one.address).collect();
@@ -266,10 +268,38 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
+/// Reports paths that name nothing.
+fn empty_paths(config: &mut Config, found: &mut Vec<Problem>) {
+    let mut look = |at: String, is_empty: bool| {
+        if is_empty {
+            let problem = Problem::new(at, "the path is empty");
+            found.push(problem.hint("name a file or a folder, or leave the key out"));
+        }
+    };
+    config.each_path(|at, path| look(at, path.as_os_str().is_empty()));
+    for (at, path) in tls_paths(config) {
+        look(at, path.is_empty());
+    }
+}
+
+/// Files of the TLS settings towards endpoints, with their configuration paths.
+fn tls_paths(config: &Config) -> impl Iterator<Item = (String, &str)> {
+    let all = config.releases.iter().filter_map(|(name, release)| {
+        let tls = release.spec.tls.as_ref()?;
+        let files = [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)];
+        Some(files.map(|(key, path)| (format!("releases.{name}.tls.{key}"), path.as_deref())))
+    });
+    all.flatten().filter_map(|(at, path)| Some((at, path?)))
+}
+
 /// Reports read-only files that do not exist.
 fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
-    let mut look = |at: String, path: &mut PathBuf| {
-        if let Err(error) = std::fs::File::open(&path) {
+    let mut look = |at: String, path: &Path| {
+        // An empty one is told as such.
+        if path.as_os_str().is_empty() {
+            return;
+        }
+        if let Err(error) = std::fs::File::open(path) {
             let message = format!("`{}` cannot be read: {error}", path.display());
             found.push(
                 Problem::new(at, message).hint("a relative path starts at the folder of this file"),
@@ -284,17 +314,7 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
             look(at, path);
         }
     });
-    for (name, release) in &config.releases {
-        let Some(tls) = &release.spec.tls else {
-            continue;
-        };
-        for (key, path) in [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)] {
-            if let Some(path) = path {
-                look(
-                    format!("releases.{name}.tls.{key}"),
-                    &mut PathBuf::from(path),
-                );
-            }
-        }
+    for (at, path) in tls_paths(config) {
+        look(at, Path::new(path));
     }
 }

@@ -220,14 +220,19 @@ impl Config {
         }
     }
 
-    /// Makes every path absolute, relative to the folder of the file.
+    /// Makes every path absolute, relative to the folder of the file. An empty one stays so, and is a problem.
     pub(super) fn resolve(&mut self, folder: &Path) {
-        self.each_path(|_, path| *path = folder.join(&path));
+        self.each_path(|_, path| {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&path);
+            }
+        });
         let in_releases = self.releases.values_mut();
         for tls in in_releases.filter_map(|release| release.spec.tls.as_mut()) {
             for path in [&mut tls.ca, &mut tls.cert, &mut tls.key]
                 .into_iter()
                 .flatten()
+                .filter(|path| !path.is_empty())
             {
                 *path = folder.join(&path).to_string_lossy().into_owned();
             }

@@ -1,6 +1,9 @@
 //! Listeners for clients, and the trust in their peers.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,17 @@ impl Listener {
             proxy_protocol_from: None,
             max_connections: None,
         }
+    }
+
+    /// URL by which this machine reaches it at the address that it is bound to.
+    pub fn local_url(&self, bound: SocketAddr) -> String {
+        let host = match bound.ip() {
+            IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(any) if any.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            other => other,
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(host, bound.port()))
     }
 
     /// Peers that must begin with a PROXY header; `None` when the listener does not speak that protocol.
@@ -113,5 +127,21 @@ impl TlsVersion {
     )]
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_for_all_addresses_is_reached_at_loopback() {
+        let url = |bound: &str| {
+            let bound = bound.parse().unwrap();
+            Listener::plain(bound).local_url(bound)
+        };
+        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
+        assert_eq!(url("[::]:8080"), "http://[::1]:8080");
+        assert_eq!(url("10.0.0.1:8080"), "http://10.0.0.1:8080");
     }
 }

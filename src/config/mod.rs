@@ -44,6 +44,7 @@ mod syntax;
 mod verification;
 mod warnings;
 mod wrong_key;
+mod wrong_secret;
 mod wrong_value;
 
 pub use self::{

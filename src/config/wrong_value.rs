@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::{
     advice::{Advice, pattern, say},
     spans::PathStep,
+    wrong_secret,
 };
 use crate::model::EndpointUrl;
 
@@ -15,6 +16,9 @@ pub(super) fn of_value(steps: &[PathStep], value: &DeValue<'_>, wants_switch: bo
         Some(PathStep::Key(key)) => key.as_str(),
         _ => "",
     };
+    if let Some(advice) = wrong_secret::of_secret(&place) {
+        return advice;
+    }
     match place.as_str() {
         "listeners.*.address" | "admin.address" | "observe.address" | "feedback.address" => {
             address(value)
@@ -197,10 +201,6 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
         _ => "",
     };
     match (place, text(value)) {
-        ("admin.tokens.*", _) => say(
-            "a token cannot be part of this file",
-            "give its source: `{ role = \"operator\", file = \"/run/secrets/switchback\" }`",
-        ),
         (_, Some(given)) if !inner.is_empty() => say(
             format!("`{place}` is a table"),
             format!("write `{place} = {{ {inner} = \"{given}\" }}`"),

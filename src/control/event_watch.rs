@@ -38,7 +38,8 @@ pub(super) struct Facts<'a> {
     pub(super) chosen: &'a HashSet<&'a ReleaseName>,
     /// True if nothing is in flight on a release and nothing can come.
     pub(super) is_drained: &'a dyn Fn(&Arc<Roster>) -> bool,
-    pub(super) is_rollback_ready: bool,
+    /// True if a rollback is ready; none if there is nothing to go back to.
+    pub(super) is_rollback_ready: Option<bool>,
     pub(super) disk: HistoryHealth,
 }
 
@@ -60,14 +61,7 @@ impl EventWatch {
     pub(super) fn look(&mut self, facts: &Facts<'_>) -> Vec<EventBody> {
         let mut events = self.releases(facts);
         self.endpoints(facts, &mut events);
-        let ready = facts.is_rollback_ready;
-        if self
-            .is_rollback_ready
-            .replace(ready)
-            .is_some_and(|was| was != ready)
-        {
-            events.push(EventBody::RollbackReadiness { ready });
-        }
+        events.extend(self.rollback_readiness(facts.is_rollback_ready));
         let ok = facts.disk.error.is_none();
         if self.is_disk_ok.replace(ok).unwrap_or(true) != ok {
             events.push(EventBody::Disk {
@@ -77,6 +71,17 @@ impl EventWatch {
             });
         }
         events
+    }
+
+    /// The event of a rollback that is ready now, or not any more. Where there is nothing to go back to, none is told of,
+    /// and the first one after that counts as one that was ready.
+    fn rollback_readiness(&mut self, now: Option<bool>) -> Option<EventBody> {
+        let Some(ready) = now else {
+            self.is_rollback_ready.get_or_insert(true);
+            return None;
+        };
+        let was = self.is_rollback_ready.replace(ready)?;
+        (was != ready).then_some(EventBody::RollbackReadiness { ready })
     }
 
     fn releases(&mut self, facts: &Facts<'_>) -> Vec<EventBody> {
@@ -211,7 +216,7 @@ mod tests {
     struct Scene {
         watch: EventWatch,
         drained: Vec<String>,
-        is_ready: bool,
+        is_ready: Option<bool>,
         error: Option<String>,
     }
 
@@ -220,7 +225,7 @@ mod tests {
             Self {
                 watch: EventWatch::default(),
                 drained: Vec::new(),
-                is_ready: false,
+                is_ready: Some(false),
                 error: None,
             }
         }
@@ -258,7 +263,7 @@ mod tests {
         let mut scene = Scene::new();
         assert_eq!(scene.look(&all), [""; 0]);
         all[0].roster.endpoints()[0].set_health(Health::Unhealthy);
-        scene.is_ready = true;
+        scene.is_ready = Some(true);
         scene.error = Some("no space".to_owned());
         scene.drained = vec!["green".to_owned()];
         let events = scene.look(&all);
@@ -273,6 +278,26 @@ mod tests {
         let expected = expected.map(|one| one.replace("unversioned", version.as_str()));
         assert_eq!(events, expected);
         assert_eq!(scene.look(&all), [""; 0]);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_go_back_to_no_rollback_is_ready_or_not() {
+        let mut scene = Scene::new();
+        let mut said = |ready| {
+            scene.is_ready = ready;
+            scene.look(&[])
+        };
+        let event = |ready| {
+            [format!(
+                r#"{{"type":"rollback_readiness","ready":{ready}}}"#
+            )]
+        };
+        assert_eq!(said(None), [""; 0]);
+        assert_eq!(said(Some(true)), [""; 0], "the first way back is ready");
+        assert_eq!(said(None), [""; 0], "it was taken");
+        assert_eq!(said(Some(false)), event(false));
+        assert_eq!(said(None), [""; 0]);
+        assert_eq!(said(Some(true)), event(true));
     }
 
     #[test]

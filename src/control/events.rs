@@ -9,7 +9,7 @@ use super::{
     event_hub::EventHub,
     event_watch::{EventWatch, Facts},
     metrics,
-    readiness::is_rollback_ready,
+    readiness::rollback_readiness,
 };
 use crate::{api::EventBody, fleet::Roster};
 
@@ -44,7 +44,7 @@ impl Controller {
             watched: &self.fleet.watched(),
             chosen: &chosen,
             is_drained: &is_drained,
-            is_rollback_ready: is_rollback_ready(&self.table, &self.fleet),
+            is_rollback_ready: rollback_readiness(&self.table, &self.fleet),
             disk: self.log.history.standing(),
         })
     }

@@ -205,10 +205,15 @@ impl ReadinessCheck<'_> {
 
 /// True if a rollback to the previous revision is possible, and its releases are ready.
 pub(super) fn is_rollback_ready(table: &LiveTable, fleet: &Fleet) -> bool {
+    rollback_readiness(table, fleet) == Some(true)
+}
+
+/// True if the releases of the previous revision are ready; none if there is no such revision.
+pub(super) fn rollback_readiness(table: &LiveTable, fleet: &Fleet) -> Option<bool> {
     let live = table.load();
-    let level = table.level(RollbackTarget::Previous);
+    let level = table.level(RollbackTarget::Previous)?;
     let check = ReadinessCheck { fleet, live: &live };
-    level.is_some_and(|level| check.is_level_ready(&level))
+    Some(check.is_level_ready(&level))
 }
 
 /// True if a release without checks has an endpoint that could respond.

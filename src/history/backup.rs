@@ -96,7 +96,10 @@ impl CheckedBackup {
             check_file(name, text)?;
         }
         let rows = rows(&backup);
-        let loaded = loaded(&rows, Path::new("the backup"))?;
+        let loaded = loaded(&rows, Path::new("the backup")).map_err(|error| match error {
+            HistoryError::Damaged { what, .. } => RestoreError::Damaged { what },
+            other => other.into(),
+        })?;
         compare(&backup.manifest.revisions, &loaded.kept)?;
         Ok(Self {
             revisions: loaded.kept,

@@ -21,6 +21,12 @@ pub enum RestoreError {
         /// The revision.
         revision: Revision,
     },
+    /// Its history cannot be read.
+    #[error("the backup cannot be used: its history is damaged: {what}")]
+    Damaged {
+        /// Description of the damage.
+        what: String,
+    },
     /// It has a file that this version does not know.
     #[error(
         "the backup has a file `{0}` that this version does not know; use the version that wrote it"

@@ -105,6 +105,7 @@ impl ControlPlane {
             .iter()
             .map(|(address, _)| *address)
             .collect::<Vec<_>>();
+        let first = first_listener(config, &own);
         let resolver = Resolver::of_system(config.discovery.timeout.0)?;
         tasks.spawn(discovery::run(
             Arc::clone(fleet),
@@ -129,6 +130,7 @@ impl ControlPlane {
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
+        let settings = settings.with_listener(first);
         let mut plane = Self {
             controller,
             readiness,
@@ -276,6 +278,14 @@ impl ControlPlane {
 }
 
 /// Updates the metrics of connections per listener, at the time of a scrape.
+/// URL of the first listener, of those that a plain client can use if there are such.
+fn first_listener(config: &Config, bound: &[SocketAddr]) -> Option<String> {
+    let all = || config.listeners.iter().zip(bound);
+    let plain = all().find(|(listener, _)| !listener.proxy_protocol);
+    let (listener, bound) = plain.or_else(|| all().next())?;
+    Some(listener.local_url(*bound))
+}
+
 fn count_connections(listeners: &[(SocketAddr, Arc<ConnectionLimits>)]) {
     for (address, limits) in listeners {
         #[expect(

@@ -1,10 +1,16 @@
 //! Backups: of a proxy that goes on, whole or refused, restored to the same history.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Output},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use switchback::{
-    backup::Keys,
+    backup::{Backup, BackupRows, ConfigFile, Keys, Manifest},
     config::Backups,
     control::{RollbackTo, Settings},
     history::{CheckedBackup, History, StoredRevision, latest_backup, restore},
@@ -192,6 +198,133 @@ fn the_command_line_takes_a_backup_lists_and_restores_it() {
     let forced = program(&[&into[..], &["--force"]].concat(), &[]);
     assert!(forced.status.success(), "{}", stderr(&forced));
     assert!(new.join("before-restore/history.redb").exists());
+
+    // There is none in the backup of a proxy without a file.
+    let file = admin.folder().join("restored.toml");
+    let alone = program(
+        &["restore", path, "--config-to", file.to_str().unwrap()],
+        &[],
+    );
+    assert_eq!(alone.status.code(), Some(65), "{}", stderr(&alone));
+    let nowhere = program(&["restore", path], &[]);
+    assert_eq!(nowhere.status.code(), Some(64));
+    assert!(
+        stderr(&nowhere).contains("--config-to FILE"),
+        "{}",
+        stderr(&nowhere)
+    );
+}
+
+/// A backup with these rows and a configuration file, in a file.
+fn written(folder: &Path, rows: BackupRows) -> String {
+    let manifest = Manifest {
+        version: "0.1.0".to_owned(),
+        node: None,
+        taken_at_ms: 7,
+        live: Revision(1),
+        reserved: 9,
+        revisions: Vec::new(),
+    };
+    let config = ConfigFile {
+        path: "/etc/switchback.toml".to_owned(),
+        text: "workers = 2\n".to_owned(),
+    };
+    let backup = Backup::new(manifest, rows, BTreeMap::new(), Some(config));
+    let path = folder.join("made.backup");
+    fs::write(&path, backup.to_bytes()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_configuration_alone_is_written_and_no_history() {
+    let folder = folder();
+    let path = written(folder.path(), BackupRows::default());
+    let file = folder.path().join("restored.toml");
+    let alone = ["restore", &path, "--config-to", file.to_str().unwrap()];
+    let done = program(&alone, &[]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(stdout(&done).contains("no history is restored"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "workers = 2\n");
+    assert_eq!(program(&alone, &[]).status.code(), Some(65), "it is there");
+    let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "{:?}", left.pop());
+}
+
+#[test]
+fn a_history_that_was_made_up_is_a_bad_file_and_no_bad_disk() {
+    let folder = folder();
+    let row = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+    let rows = BackupRows {
+        records: vec![(Revision(1), row("{\"made\":\"up\"}"))],
+        ..BackupRows::default()
+    };
+    let path = written(folder.path(), rows);
+    let into = folder.path().join("history");
+    let refused = program(
+        &["restore", &path, "--history", into.to_str().unwrap()],
+        &[],
+    );
+    assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
+    let said = stderr(&refused);
+    assert!(said.contains("the backup cannot be used"), "{said}");
+    assert!(!said.contains("restore the folder"), "{said}");
+    assert!(!into.exists());
+}
+
+/// Runs the program with arguments, and kills it before its rename of this number; none where strace may not.
+fn killed_before_rename(number: usize, arguments: &[&str]) -> Option<Output> {
+    let inject = format!("inject=/^rename:signal=KILL:when={number}");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=/^rename", "-e"]);
+    command.args([&inject, env!("CARGO_BIN_EXE_switchback")]);
+    let output = command.args(arguments).output().ok()?;
+    let is_traced = output.status.success() || output.status.code().is_none_or(|code| code == 137);
+    is_traced.then_some(output)
+}
+
+#[test]
+fn a_restore_that_is_killed_before_any_rename_leaves_the_earlier_history_or_the_restored_one() {
+    let admin = TestAdmin::start();
+    let taken = |name: &str| {
+        let path = admin.folder().join(name);
+        run_ok(&admin, &["backup", "-o", path.to_str().unwrap()]);
+        let checked = CheckedBackup::read(&fs::read(&path).unwrap()).unwrap();
+        (path, checked)
+    };
+    let (_, first) = taken("first.backup");
+    run_ok(&admin, &["split", "chat", "green=25"]);
+    let (path, second) = taken("second.backup");
+    let [earlier, restored] = [&first, &second].map(|one| digests(one.revisions()));
+    assert_ne!(earlier, restored);
+    let (mut kept, mut replaced) = (0, 0);
+    for number in 1.. {
+        let folder = folder();
+        let into = folder.path().to_str().unwrap();
+        restore(&first, &Keys::new(), folder.path(), false).unwrap();
+        let again = [
+            "restore",
+            path.to_str().unwrap(),
+            "--history",
+            into,
+            "--force",
+        ];
+        let Some(ended) = killed_before_rename(number, &again) else {
+            return;
+        };
+        match held(folder.path()) {
+            found if found == earlier => kept += 1,
+            found if found == restored => replaced += 1,
+            found => panic!("before rename {number}: {found:?}"),
+        }
+        if ended.status.success() {
+            break;
+        }
+        // Whatever was left of it is in nobody's way.
+        let whole = program(&again, &[]);
+        assert!(whole.status.success(), "{}", stderr(&whole));
+        assert_eq!(held(folder.path()), restored, "after rename {number}");
+    }
+    assert!(kept >= 1 && replaced >= 4, "{kept} {replaced}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use switchback::model::{DecisionReason, OutcomeClass};
 use switchback::seal::{KeyRing, Label, Preview};
 use switchback::stats::CellSnapshot;
 
-use crate::support::{Client, Origin, Response, SECRET, TestAdmin, TestProxy, cli};
+use crate::support::{Client, Origin, Response, SECRET, Served, TestAdmin, TestProxy, cli};
 
 fn proxy(blue: &Origin, green: &Origin, lines: &str) -> TestProxy {
     TestProxy::builder()
@@ -93,6 +93,18 @@ fn the_command_line_prints_the_token_and_a_command_that_uses_it() {
     assert!(wrong.contains("did you mean `green`?"), "{wrong}");
     let (_, wrong) = cli::run_failing(&admin, &["preview", "chat", "green", "--for", "31d"]);
     assert!(wrong.contains("a token holds for 1s to 30d"), "{wrong}");
+}
+
+#[test]
+fn the_answer_names_a_listener_of_the_proxy_as_this_machine_reaches_it() {
+    let served = Served::start(
+        "[releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\n",
+    );
+    let ask = json!({ "release": "blue", "for": "1h" });
+    let (status, made) = served.admin("POST", "/v1/routes/chat/preview", &ask);
+    assert_eq!(status, 200, "{made}");
+    let listener = served.running.listeners()[0];
+    assert_eq!(made["listener"], json!(format!("http://{listener}")));
 }
 
 #[test]
