@@ -57,7 +57,7 @@ export class World {
     return world;
   }
 
-  // `more` is further configuration.
+  // `more` is further configuration, or makes it for the folder of this world.
   async configure({ tokens = false, split = 'blue = 90, green = 10', more = '' }) {
     const [blue, green] = [await this.serve('blue'), await this.serve('green')];
     const file = (name, text) => {
@@ -85,7 +85,7 @@ endpoints = ["http://127.0.0.1:${green}"]
 name = "chat"
 split = { ${split} }
 stable = "blue"
-${more}
+${typeof more === 'function' ? more(this.folder) : more}
 `);
   }
 

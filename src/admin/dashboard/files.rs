@@ -52,6 +52,7 @@ const FILES: &[File] = files![
     "vendor/uPlot.LICENSE"
     "vendor/uPlot.iife.min.js"
     "vendor/uPlot.min.css"
+    "views/backup_card.js"
     "views/change_dialog.js"
     "views/chart.js"
     "views/chips.js"

@@ -54,7 +54,8 @@ async function look(browser, world, colorScheme, width) {
 }
 
 async function filled() {
-  const world = await World.start();
+  const world = await World.start({ more: folder => `[backup]\npath = "${folder}/backups"` });
+  await world.api('POST', 'backups');
   await world.api('PUT', 'routes/chat/split', { weights: { blue: 0, green: 100 }, message: 'all' });
   await world.api('POST', 'rollback', {});
   await world.api('POST', 'drills', { route: 'chat' });

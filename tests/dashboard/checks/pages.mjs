@@ -1,6 +1,8 @@
 // What the pages show, compared with what the API says.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 
 import { World, until } from '../world.mjs';
 
@@ -57,6 +59,25 @@ export const checks = {
     await page.getByRole('button', { name: 'Roll back now' }).click();
     await page.getByText('is live.').waitFor();
     assert.deepEqual(await world.weights(), { blue: 80, green: 20 });
+  },
+
+  async 'pages: history shows age, size and outcome of the last backup'(browser) {
+    const world = await World.start({
+      more: folder => `[backup]\npath = "${folder}/backups"\nafter = ["/bin/sh", "-c", "test ! -e ${folder}/fail"]`,
+    });
+    const page = await browser.open(`${world.url}#/history`);
+    const card = page.getByRole('region', { name: 'Backups' });
+    await card.getByText('There is none yet.').waitFor();
+    await world.api('POST', 'backups');
+    await card.getByText(/was made \d+ s ago and has [\d.]+ kB\./).waitFor();
+    await card.getByText(/Verified\. The last attempt, \d+ s ago, has 1 revision; revision 1 was live\./).waitFor();
+    fs.writeFileSync(path.join(world.folder, 'fail'), '');
+    await world.api('POST', 'backups');
+    await card.getByText(/Failed \d+ s ago:/).waitFor();
+    await page.getByRole('link', { name: 'Now' }).click();
+    const event = name => page.getByRole('listitem').filter({ hasText: name });
+    await event(/a backup of [\d.]+ kB is made and verified/).waitFor();
+    await event('the backup has failed').waitFor();
   },
 
   async 'pages: releases show what drains, with its age'(browser) {

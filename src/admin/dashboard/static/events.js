@@ -10,7 +10,7 @@ const MOST = 30;
 const PAUSE = 5_000;
 const TYPES = [
   'revision', 'rollout', 'verification', 'drill', 'quarantine', 'endpoint', 'release', 'rollback_readiness', 'drained',
-  'disk', 'gap',
+  'disk', 'backup', 'gap',
 ];
 
 let source;

@@ -23,6 +23,12 @@ export function seconds(value) {
   return span(value);
 }
 
+export function bytes(value) {
+  const units = [[1e9, 'GB'], [1e6, 'MB'], [1e3, 'kB']];
+  const [size, unit] = units.find(([size]) => value >= size) ?? [1, 'bytes'];
+  return `${number(value / size)} ${unit}`;
+}
+
 export function span(value) {
   const units = [[86_400, 'd'], [3_600, 'h'], [60, 'min'], [1, 's']];
   const [size, unit] = units.find(([size]) => value >= size) ?? [1, 's'];

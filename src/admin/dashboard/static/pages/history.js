@@ -4,6 +4,7 @@ import { Component, html } from '../html.js';
 import { get } from '../api.js';
 import { ago, cause, clock, words } from '../format.js';
 import { rollback } from '../changes.js';
+import { BackupCard } from '../views/backup_card.js';
 import { offer } from '../views/change_dialog.js';
 import { Diff } from '../views/diff.js';
 import { RevisionDetail } from '../views/revision_detail.js';
@@ -84,6 +85,7 @@ export class History extends Component {
   render({ status, session }, { next, filter, open, error }) {
     return html`
       <${Drift} drift=${status.drift} />
+      <${BackupCard} backup=${status.backup} />
       <p><label for="filter">Filter the revisions shown</label>
         <input id="filter" type="search" value=${filter} onInput=${event => this.setState({ filter: event.target.value })} /></p>
       ${error && html`<p role="alert" class="note bad">${error.message}</p>`}

@@ -1,7 +1,7 @@
 // What happened lately, the latest first.
 
 import { html } from '../html.js';
-import { ago, clock, count, words } from '../format.js';
+import { ago, bytes, clock, count, words } from '../format.js';
 
 const because = reason => (reason ? `: ${reason}` : '');
 
@@ -24,6 +24,7 @@ const SENTENCES = {
   rollback_readiness: event => `a rollback is ${event.ready ? 'ready' : 'not ready'}`,
   drained: event => `${event.release} ${event.version} is drained`,
   disk: event => (event.ok ? 'the history can be written' : `the history cannot be written${because(event.error)}`),
+  backup: event => (event.error ? `the backup has failed${because(event.error)}` : `a backup of ${bytes(event.bytes)} is made and verified`),
   gap: event => `${event.lost === undefined ? 'events' : count(event.lost, 'event')} before this are not known here`,
 };
 
