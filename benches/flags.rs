@@ -85,7 +85,7 @@ fn handing(count: usize) -> (Draft, Fleet) {
     (draft, fleet)
 }
 
-/// What a request gets from the flags of its route: a variant of each for its key, and their fields.
+/// Cost to a request of the flags of its route: a variant of each for its key, and their fields.
 fn handing_over(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flags/handed over");
     for count in [0, 1, 10] {

@@ -276,7 +276,7 @@ mod tests {
         let (blue, green) = (key("blue"), key("green"));
         let mut case = RouteCase::new(
             "chat".parse().unwrap(),
-            (vec![green.clone()], &[blue.clone()]),
+            (vec![green.clone()], std::slice::from_ref(&blue)),
             vec![(blue.clone(), 1.0)],
             (Recovery::default(), Duration::ZERO),
         );

@@ -231,7 +231,7 @@ fn written(folder: &Path, rows: BackupRows) -> String {
     };
     let backup = Backup::new(manifest, rows, BTreeMap::new(), Some(config));
     let path = folder.join("made.backup");
-    fs::write(&path, backup.to_bytes()).unwrap();
+    write(&path, backup.to_bytes());
     path.to_str().unwrap().to_owned()
 }
 

@@ -136,10 +136,10 @@ fn the_memory_finds_what_a_list_of_the_last_answers_has() {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         let random = state >> 33;
-        let (session, has_session) = (random % 5_000, random % 3 > 0);
+        let (session, has_session) = (random % 5_000, !random.is_multiple_of(3));
         let route = &routes[usize::try_from(random % 2).unwrap()];
         let id = format!("r{}", random % 200_000);
-        let has_id = random % 7 > 0;
+        let has_id = !random.is_multiple_of(7);
         let given = has_id.then_some(AnswerId::Given(&id));
         memory.remember(answer(route, count, session), given, has_session);
         list.push((has_id.then_some(id), route, has_session.then_some(session)));
@@ -159,7 +159,7 @@ fn the_memory_finds_what_a_list_of_the_last_answers_has() {
             let all: Vec<_> = places.filter(of_id).collect();
             match memory.find(&by_id(id), 0) {
                 Some(Found::One(answer)) => {
-                    assert_eq!(all, [usize::try_from(answer.number).unwrap()])
+                    assert_eq!(all, [usize::try_from(answer.number).unwrap()]);
                 }
                 found => assert!(found == Some(Found::Several), "{id}: {found:?}"),
             }
