@@ -133,6 +133,6 @@ pub use self::{
     probes::{ProbeState, Readiness},
     reload_queue::{ReloadError, ReloadRequest, RunningSettings},
     router::router,
-    serve::serve,
+    serve::{Service, serve},
     state::AdminState,
 };

@@ -52,6 +52,38 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, as when there is no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A listening socket with what answers on it, which can be served again after it was stopped.
+pub struct Service {
+    socket: std::net::TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    router: Router,
+}
+
+impl Service {
+    /// The router behind a socket that is bound and does not block.
+    #[must_use]
+    pub fn new(socket: std::net::TcpListener, tls: Option<Arc<ServerTls>>, router: Router) -> Self {
+        Self {
+            socket,
+            tls,
+            router,
+        }
+    }
+
+    /// Serves until `shutdown` is done, then drains. Called within a runtime.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn serve(
+        &self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+        let listener = TcpListener::from_std(self.socket.try_clone()?)?;
+        let (tls, router) = (self.tls.clone(), self.router.clone());
+        Ok(serve(listener, tls, router, shutdown))
+    }
+}
+
 /// Serves until `shutdown` is done, then drains. With `tls`, every connection begins with a handshake.
 ///
 /// Each task that it starts is joined, or aborted after a grace period of five seconds, before it returns.

@@ -60,8 +60,11 @@ pub(super) enum Verb {
 /// Subcommands that run in this process.
 #[derive(Debug, Subcommand)]
 pub(super) enum LocalCommand {
-    /// Run the proxy until a signal ends it; SIGHUP reloads the file and the certificates
-    #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
+    /// Run the proxy until a signal ends it; SIGHUP reloads the file and the certificates, SIGUSR2 starts its program anew to
+    /// take over
+    #[command(
+        after_help = "With --takeover it starts in the place of a running process with the same history: it gets its listening sockets, and no connection is lost. If it cannot start, the running one serves on (exit status 75, or that of the mistake).\n\nExamples:\n  switchback serve --config /etc/switchback.toml\n  switchback serve --config /etc/switchback.toml --takeover"
+    )]
     Serve {
         #[command(flatten)]
         config: ConfigFile,
@@ -72,6 +75,9 @@ pub(super) enum LocalCommand {
         /// last live table is served, with a warning
         #[arg(long)]
         strict: bool,
+        /// Take the listening sockets and the history over from the running process
+        #[arg(long)]
+        takeover: bool,
     },
     /// Run the proxy in front of two sample agents, and print commands to try
     #[command(

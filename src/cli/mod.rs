@@ -131,7 +131,8 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             config,
             wins,
             strict,
-        }) => serve::serve(config.path()?, wins, strict),
+            takeover,
+        }) => serve::serve(config.path()?, wins, strict, takeover),
         Verb::Here(LocalCommand::Version) => Ok(version()),
         Verb::There(verb) => remote(&access, verb),
     }

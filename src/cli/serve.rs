@@ -19,7 +19,7 @@ use crate::{
     config::{Config, ConfigError, LogFormat},
     demo::{self, Demo, DemoError},
     model::{HumanDuration, ReleaseName},
-    server::{self, Options, ServerError},
+    server::{self, Options, ServerError, Service},
     telemetry::{ErrorChain, start_log},
 };
 
@@ -31,7 +31,10 @@ pub(super) fn serve(
     file: PathBuf,
     wins: Option<ConflictPolicy>,
     strict: bool,
+    takeover: bool,
 ) -> Result<Out, Failure> {
+    // While there is one thread.
+    let inherited = server::inherited_sockets().map_err(|error| not_started(&error))?;
     let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {
@@ -39,8 +42,13 @@ pub(super) fn serve(
         wins,
         strict,
         writer_program: Some(this_program()),
+        service: std::env::current_exe().ok().map(|program| Service {
+            program,
+            arguments: std::env::args_os().skip(1).collect(),
+        }),
+        takeover,
     };
-    server::run(config, options).map_err(|error| not_started(&error))?;
+    server::run(config, options, inherited).map_err(|error| not_started(&error))?;
     Ok(Out::default())
 }
 
@@ -149,9 +157,10 @@ fn unreadable(error: &ConfigError) -> Failure {
 pub(super) fn not_started(error: &ServerError) -> Failure {
     let exit = match error {
         ServerError::History(_) => Exit::History,
-        ServerError::Import(_) => Exit::TryAgain,
+        ServerError::Import(_) | ServerError::Takeover(_) => Exit::TryAgain,
         ServerError::Thread(_) | ServerError::Discovery(_) => Exit::Internal,
         ServerError::Access(_)
+        | ServerError::Activation(_)
         | ServerError::Collector(_)
         | ServerError::AccessLog { .. }
         | ServerError::Bind { .. }

@@ -37,7 +37,7 @@ use super::{
 use crate::{
     api::Drift,
     fleet::Fleet,
-    history::{History, Loaded, StoredResponse},
+    history::{History, HistoryError, Loaded, StoredResponse},
     hooks::Prometheus,
     model::{Digest, RevisionRecord},
     table::{LiveTable, RoutingTable},
@@ -212,6 +212,27 @@ impl Controller {
     /// Writes what is pending, within a limit, and releases the history. Blocks: to be called off the runtime, last.
     pub fn close(&self, timeout: Duration) {
         self.log.history.close(timeout);
+    }
+
+    /// Writes what is pending and releases the history for another process. Blocks, at most so long.
+    ///
+    /// # Errors
+    /// The reason if it is not known to be released: [`Controller::retake_history`] takes it back.
+    pub fn release_history(&self, within: Duration) -> Result<(), String> {
+        {
+            // A swap is made before that, with its record in the queue, or not at all.
+            let _index = self.log.index();
+            self.log.history.begin_release();
+        }
+        self.log.history.release(within)
+    }
+
+    /// Takes the history back, of which no other process has made anything. Blocks.
+    ///
+    /// # Errors
+    /// If it cannot be had: the next write tries again.
+    pub fn retake_history(&self) -> Result<(), HistoryError> {
+        self.log.history.retake()
     }
 
     pub(super) fn readiness<'a>(&'a self, live: &'a RoutingTable) -> ReadinessCheck<'a> {

@@ -160,6 +160,7 @@ mod statistics_retention;
 mod status;
 mod status_part;
 mod step;
+mod succession;
 mod swap;
 mod synthetic;
 mod taken_back;
@@ -195,6 +196,7 @@ pub use self::{
     rollouts::RolloutOptions,
     settings::{Settings, VerificationSettings},
     status_part::StatusPart,
+    succession::{FollowedTable, Rehearsal},
     swap::PendingEffects,
     synthetic::{SyntheticRequest, SyntheticTraffic},
     work::WorkOf,

@@ -293,7 +293,7 @@ impl Controller {
         request: Request<'_>,
     ) -> RollbackAttempt<'_> {
         let mut index = self.log.index();
-        if was_made(&index, request.by) {
+        if was_made(&index, request.by) || self.log.history.is_released() {
             return RollbackAttempt::Again;
         }
         let (revision, based_on) = (self.log.history.reserve(), live.revision());
@@ -326,7 +326,7 @@ impl Controller {
         request: Request<'_>,
     ) -> RollbackAttempt<'_> {
         let mut index = self.log.index();
-        if was_made(&index, request.by) {
+        if was_made(&index, request.by) || self.log.history.is_released() {
             return RollbackAttempt::Again;
         }
         let next = || self.log.history.reserve();

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicI64, AtomicUsize},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -30,6 +30,8 @@ pub struct Roster {
     version: Version,
     pub(super) members: ArcSwap<EndpointSet>,
     pub(super) load: Arc<Load>,
+    // Requests in flight in the process that was taken over from.
+    elsewhere: AtomicU64,
     workers: usize,
     concurrency_limit: Arc<ConcurrencyLimit>,
     /// Connections to its endpoints, including idle ones and those to removed endpoints.
@@ -107,6 +109,7 @@ impl Roster {
                 workers,
             )),
             load,
+            elsewhere: AtomicU64::new(0),
             workers,
             concurrency_limit: Arc::default(),
             connections: AtomicUsize::new(0),
@@ -260,9 +263,15 @@ impl Roster {
         self.generation.subscribe()
     }
 
-    /// Requests in flight on the release, including those on removed endpoints.
+    /// Sets the number of requests in flight in the process that was taken over from.
+    pub fn set_elsewhere(&self, requests: u64) {
+        self.elsewhere.store(requests, Ordering::Relaxed);
+    }
+
+    /// Requests in flight on the release, including those on removed endpoints and in the process that was taken over
+    /// from.
     pub fn in_flight(&self) -> u64 {
-        self.load.sum()
+        self.load.sum() + self.elsewhere.load(Ordering::Relaxed)
     }
 
     /// Number of endpoints that are not unhealthy and take new work.

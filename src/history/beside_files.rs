@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::de::DeserializeOwned;
@@ -29,6 +29,7 @@ use super::{
 
 /// Timeout for sending: the process reads its input unless it is late.
 const SEND: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The files in the folder of a history.
 #[derive(Debug)]
@@ -135,6 +136,24 @@ impl BesideFiles {
             return stored.map_err(|error| io::Error::other(error.in_full()));
         }
         self.call(&BesideRequest::Backup(request), within)
+    }
+
+    /// Ends the process that writes, once it has written what it was sent; `false` if it still writes at the deadline. The
+    /// next write starts another one.
+    pub(super) fn settle(&self, deadline: Instant) -> bool {
+        let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut process) = place.take() else {
+            return true;
+        };
+        // Its end comes after all that was sent.
+        drop(process.channel.shutdown(std::net::Shutdown::Write));
+        while matches!(process.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
     }
 
     fn call<T: DeserializeOwned>(

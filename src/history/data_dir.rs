@@ -48,7 +48,11 @@ pub(super) const RESTORE_READY: &str = "restore.ready";
 pub(super) const RESTORE_MOVING: &str = "restore.moving";
 /// Folder of the history that was replaced last.
 pub(super) const BEFORE_RESTORE: &str = "before-restore";
-const FILES: [&str; 9] = [
+/// File name of the socket at which a new process takes over.
+pub const TAKEOVER_SOCKET: &str = "takeover.sock";
+/// The same before it has its name.
+pub const TAKEOVER_SOCKET_NEW: &str = "takeover.sock.new";
+const FILES: [&str; 11] = [
     STORE,
     SLOT_FILE,
     MARK,
@@ -58,6 +62,8 @@ const FILES: [&str; 9] = [
     RESTORE_READY,
     RESTORE_MOVING,
     BEFORE_RESTORE,
+    TAKEOVER_SOCKET,
+    TAKEOVER_SOCKET_NEW,
 ];
 
 /// Names of the files that the control plane keeps beside the history.

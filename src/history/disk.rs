@@ -133,10 +133,28 @@ impl Disk {
         }
     }
 
+    /// Releases the lock for another process while this one goes on; `false` if that is not known to be done in time.
+    pub(super) fn release(&self, deadline: Instant) -> bool {
+        match self {
+            Self::Apart(client) => client.release(deadline),
+            Self::Here(_) => false,
+        }
+    }
+
+    /// Takes the lock again after [`Disk::release`].
+    pub(super) fn retake(&self) -> Result<(), HistoryError> {
+        match self {
+            Self::Apart(client) => client.retake(),
+            Self::Here(_) => Ok(()),
+        }
+    }
+
     /// Releases the lock for the next process.
     pub(super) fn release_lock(&self, deadline: Instant) {
         match self {
-            Self::Apart(client) => client.shutdown(deadline),
+            Self::Apart(client) => {
+                client.shutdown(deadline);
+            }
             Self::Here(here) => {
                 let mut lock = here.lock.lock().unwrap_or_else(PoisonError::into_inner);
                 drop(lock.take());

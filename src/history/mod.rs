@@ -46,7 +46,10 @@ mod writer_process;
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -56,7 +59,7 @@ pub use self::{
     backup::{BackupSource, CheckedBackup},
     backup_folder::{FoundBackup, StoreBackup, StoredBackup, backup_name, latest_backup},
     beside_files::BesideFiles,
-    data_dir::SEAL_KEY,
+    data_dir::{SEAL_KEY, TAKEOVER_SOCKET, TAKEOVER_SOCKET_NEW},
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
     ipc::{BESIDE, HISTORY_WRITER},
@@ -90,6 +93,8 @@ pub struct History {
     progress: watch::Receiver<Progress>,
     disk: Disk,
     beside: Arc<BesideFiles>,
+    // True while another process has, or may take, the lock.
+    is_released: AtomicBool,
 }
 
 impl History {
@@ -168,6 +173,7 @@ impl History {
             progress,
             disk,
             beside: Arc::new(BesideFiles::new(path, program)),
+            is_released: AtomicBool::new(false),
         };
         history.settle(&loaded, late)?;
         Ok((history, loaded))
@@ -175,7 +181,6 @@ impl History {
 
     /// Prepares a start: reserves numbers durably, and copies records that only the journal has to the store.
     fn settle(&self, loaded: &Loaded, late: Vec<Entry>) -> Result<(), HistoryError> {
-        const PATIENCE: Duration = Duration::from_secs(5);
         for entry in late {
             self.writer.append_async(Pending::new(entry));
         }
@@ -190,6 +195,12 @@ impl History {
             }
         }
         self.writer.resume();
+        self.reserve_numbers()
+    }
+
+    /// Reserves a block of numbers durably.
+    fn reserve_numbers(&self) -> Result<(), HistoryError> {
+        const PATIENCE: Duration = Duration::from_secs(5);
         let reserved = self.writer.reserve_first(PATIENCE);
         let by_slots = self
             .slots
@@ -331,10 +342,51 @@ impl History {
         self.writer.standing(Instant::now())
     }
 
+    /// Begins to release the lock: from now on nothing may become live that is to be written.
+    pub fn begin_release(&self) {
+        self.is_released.store(true, Ordering::Relaxed);
+    }
+
+    /// True if another process has, or may take, the lock.
+    pub fn is_released(&self) -> bool {
+        self.is_released.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is pending, gives the unused numbers back and releases the lock for another process, while this one goes
+    /// on without writing. Blocks, at most so long.
+    ///
+    /// # Errors
+    /// The reason if it is not known to be done; [`History::retake`] is called then as well. [`History::begin_release`] comes
+    /// first.
+    pub fn release(&self, within: Duration) -> Result<(), String> {
+        let (last, deadline) = (self.numbers.last_taken(), Instant::now() + within);
+        self.writer.give_back(last, within)?;
+        // A start uses the higher of the two, so both must be written.
+        let slots = self.slots.as_ref();
+        let written = slots.is_none_or(|slots| slots.reserve(last, deadline));
+        if written && self.beside.settle(deadline) && self.disk.release(deadline) {
+            return Ok(());
+        }
+        Err("the history's disk does not respond in time".to_owned())
+    }
+
+    /// Takes the lock again after [`History::release`], since no other process has made a revision. Blocks.
+    ///
+    /// # Errors
+    /// If the lock, or numbers, cannot be had: the next write tries again.
+    pub fn retake(&self) -> Result<(), HistoryError> {
+        self.is_released.store(false, Ordering::Relaxed);
+        self.disk.retake()?;
+        self.reserve_numbers()
+    }
+
     /// Writes pending records within a time limit, returns unused numbers, and releases the lock. Live records that
     /// could not be written in time are transferred to the writer process, if there is one.
     pub fn close(&self, patience: Duration) {
         const END: Duration = Duration::from_millis(500);
+        if self.is_released() {
+            return self.writer.abandon();
+        }
         let last = self.numbers.last_taken();
         let deadline = Instant::now() + patience;
         let written = self.writer.close(last, deadline);

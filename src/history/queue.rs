@@ -49,6 +49,11 @@ pub(super) enum Job {
         snapshots: Vec<(Revision, TableState)>,
     },
     Reserve(Option<SyncSender<Result<(), String>>>),
+    /// Writes the last number taken, so that the next process goes on with it.
+    GiveBack {
+        last: u64,
+        done: SyncSender<Result<(), String>>,
+    },
 }
 
 #[derive(Debug, Default)]

@@ -19,6 +19,8 @@ pub(super) struct WriteTxn {
     pub(super) batch: Batch,
     pub(super) has_void: bool,
     pub(super) stored: Revision,
+    /// Last number taken, if the rest of the reservation is given back.
+    pub(super) given_back: Option<u64>,
     answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
     reservers: Vec<SyncSender<Result<(), String>>>,
     // Records that are live already: they are written again after an error, when all others are rejected.
@@ -80,6 +82,10 @@ impl WriteTxn {
                 self.batch.remove.extend(remove);
             }
             Job::Reserve(done) => self.reservers.extend(done),
+            Job::GiveBack { last, done } => {
+                self.given_back = Some(last);
+                self.reservers.push(done);
+            }
         }
     }
 

@@ -177,6 +177,23 @@ impl Writer {
             .unwrap_or_else(|_| Err("the disk does not respond".to_owned()))
     }
 
+    /// Writes all that is queued and gives the numbers after `last` back, so that another process goes on with them.
+    pub(super) fn give_back(&self, last: u64, patience: Duration) -> Result<(), String> {
+        let (done, answer) = sync_channel(1);
+        self.push(Job::GiveBack { last, done });
+        answer
+            .recv_timeout(patience)
+            .unwrap_or_else(|_| Err("the disk does not respond".to_owned()))
+    }
+
+    /// Ends the thread without a write: another process has the history.
+    pub(super) fn abandon(&self) {
+        self.end(
+            Shutdown::Abandon,
+            Instant::now() + Duration::from_millis(100),
+        );
+    }
+
     pub(super) fn standing(&self, now: Instant) -> HistoryHealth {
         let queue = self.shared.queue();
         HistoryHealth {
@@ -271,7 +288,8 @@ impl Thread {
     fn write_all(&mut self, mut txn: WriteTxn) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
-            txn.batch.reserved = self.numbers.due(self.reserved);
+            let due = || self.numbers.due(self.reserved);
+            txn.batch.reserved = txn.given_back.or_else(due);
             match self.attempt(&txn) {
                 Ok(()) => {
                     self.succeeded(txn);
@@ -339,6 +357,8 @@ impl Thread {
         drop(queue);
         if let Some(reserved) = txn.batch.reserved {
             self.reserved = reserved;
+        }
+        if let (Some(reserved), None) = (txn.batch.reserved, txn.given_back) {
             self.numbers.reserved(reserved);
         }
         let last = txn

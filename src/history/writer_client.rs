@@ -230,24 +230,42 @@ impl WriterClient {
         sent
     }
 
+    /// Ends the writer process, so that another proxy can take the lock; `false` if it still writes at the deadline.
+    pub(super) fn release(&self, deadline: Instant) -> bool {
+        self.left.store(true, Ordering::Relaxed);
+        self.shutdown(deadline)
+    }
+
+    /// Starts a writer process again after [`WriterClient::release`].
+    pub(super) fn retake(&self) -> Result<(), HistoryError> {
+        self.left.store(false, Ordering::Relaxed);
+        if self.store.is_open() {
+            return Ok(());
+        }
+        self.launch(Some(START))
+    }
+
     /// Closes the channels, and waits for the process until the deadline; one that hangs in its disk is abandoned.
-    pub(super) fn shutdown(&self, deadline: Instant) {
+    pub(super) fn shutdown(&self, deadline: Instant) -> bool {
         drop((self.store.close(), self.slots.close()));
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = process.as_mut() else {
-            return;
+            return true;
         };
+        let mut has_ended = true;
         while matches!(child.try_wait(), Ok(None)) {
             if Instant::now() >= deadline {
                 tracing::warn!(
                     process = child.id(),
                     "the history writer process is still writing; it ends by itself"
                 );
+                has_ended = false;
                 break;
             }
             std::thread::sleep(PAUSE);
         }
         *process = None;
+        has_ended
     }
 }
 

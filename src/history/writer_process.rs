@@ -101,6 +101,7 @@ fn ignore_signals() -> io::Result<()> {
         SignalKind::hangup(),
         SignalKind::interrupt(),
         SignalKind::terminate(),
+        SignalKind::user_defined2(),
     ] {
         drop(signal(kind)?);
     }

@@ -52,6 +52,15 @@ pub fn bind_listener(address: SocketAddr, workers: usize) -> Result<BoundListene
     })
 }
 
+/// Sets up a listening socket that another process has bound.
+///
+/// # Errors
+/// When the system refuses an option.
+pub fn adopt_listener(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    inherit_options(listener)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Alone,

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::error::NetError;
 use super::stream::Stream;
+use super::ticketer::{TicketKey, Ticketer};
 use super::tls_files::{CertificateFiles, authorities, certificates, provider, tls};
 use super::tls_stream::TlsStream;
 
@@ -48,7 +49,7 @@ pub struct ServerTlsSettings {
 /// TLS of one listener, ready for handshakes.
 pub struct ServerTls {
     settings: ServerTlsSettings,
-    tickets: Arc<dyn ProducesTickets>,
+    tickets: Arc<Ticketer>,
     config: ArcSwap<ServerConfig>,
 }
 
@@ -69,8 +70,21 @@ impl ServerTls {
     /// # Errors
     /// When a file cannot be used or the settings contradict one another.
     pub fn load(settings: ServerTlsSettings) -> Result<Self, NetError> {
-        let tickets = rustls::crypto::ring::Ticketer::new().map_err(tls)?;
-        let config = build(&settings, &tickets)?;
+        Self::load_with(settings, &[])
+    }
+
+    /// Reads the files, and accepts session tickets of a process that passed its keys on. Where clients show
+    /// certificates its tickets are not accepted: the authority may be another one now.
+    ///
+    /// # Errors
+    /// As [`ServerTls::load`].
+    pub fn load_with(settings: ServerTlsSettings, keys: &[TicketKey]) -> Result<Self, NetError> {
+        let passed_on = match settings.client_ca {
+            Some(_) => None,
+            None => Ticketer::with_keys(keys),
+        };
+        let tickets = Arc::new(passed_on.map_or_else(Ticketer::new, Ok)?);
+        let config = build(&settings, Arc::clone(&tickets) as Arc<dyn ProducesTickets>)?;
         Ok(Self {
             settings,
             tickets,
@@ -85,12 +99,19 @@ impl ServerTls {
     pub fn reload(&self) -> Result<(), NetError> {
         let tickets = match self.settings.client_ca {
             // A session ticket carries the client's identity, which a changed authority must verify again.
-            Some(_) => rustls::crypto::ring::Ticketer::new().map_err(tls)?,
+            Some(_) => Arc::new(Ticketer::new()?),
             None => Arc::clone(&self.tickets),
         };
-        self.config
-            .store(Arc::new(build(&self.settings, &tickets)?));
+        self.config.store(Arc::new(build(&self.settings, tickets)?));
         Ok(())
+    }
+
+    /// The keys of its session tickets, for a process that takes over; none where clients show certificates.
+    pub fn ticket_keys(&self) -> Vec<TicketKey> {
+        match self.settings.client_ca {
+            Some(_) => Vec::new(),
+            None => self.tickets.keys(),
+        }
     }
 
     /// Current configuration, for handshakes by another library.
@@ -112,7 +133,7 @@ impl ServerTls {
 
 fn build(
     settings: &ServerTlsSettings,
-    tickets: &Arc<dyn ProducesTickets>,
+    tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, NetError> {
     let provider = provider();
     let names = ByName::load(&settings.certificates, &provider)?;
@@ -139,7 +160,7 @@ fn build(
         }
     }
     .with_cert_resolver(Arc::new(names));
-    config.ticketer = Arc::clone(tickets);
+    config.ticketer = tickets;
     config.ignore_client_order = true;
     config.alpn_protocols = alpn(settings.http2);
     // HTTP/1.0 clients may offer their version, and an ALPN list without a match ends the handshake.

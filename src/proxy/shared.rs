@@ -18,6 +18,17 @@ use super::misdirected::MisdirectedLog;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
 
+/// The end of a worker's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// Not begun.
+    No,
+    /// Clients are asked to go; idle connections stay.
+    Leaving,
+    /// Idle connections are closed as well.
+    Closing,
+}
+
 /// State shared by all workers.
 pub struct Shared {
     pub(super) settings: ProxySettings,
@@ -30,7 +41,7 @@ pub struct Shared {
     // The one count that every request of every worker goes through, since the limit is global.
     pub(super) requests: CachePadded<AtomicUsize>,
     pub(super) epoch: Instant,
-    pub(super) draining: watch::Sender<bool>,
+    pub(super) draining: watch::Sender<Drain>,
     /// Ids that agents handed out in the bodies of responses.
     pub(super) learned: LearnedPins,
     refusals: RefusalLog,
@@ -70,7 +81,7 @@ impl Shared {
             tls,
             requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
-            draining: watch::Sender::new(false),
+            draining: watch::Sender::new(Drain::No),
             learned,
             refusals: RefusalLog::default(),
             misdirected: MisdirectedLog::default(),
@@ -109,6 +120,12 @@ impl Shared {
 
     /// Makes every worker stop accepting connections and close idle ones.
     pub fn drain(&self) {
-        self.draining.send_replace(true);
+        self.draining.send_replace(Drain::Closing);
+    }
+
+    /// Makes every worker ask clients to go, with the next response or with GOAWAY. An idle connection over HTTP/1.1 stays
+    /// until its client sends the last request or its time is over: a close could cross a request.
+    pub fn leave(&self) {
+        self.draining.send_replace(Drain::Leaving);
     }
 }

@@ -24,7 +24,7 @@ use super::h2::Upstreams;
 use super::pool::Pools;
 use super::retry_memory::RetryMemory;
 use super::route_cache::{CachedRoute, RouteCache};
-use super::shared::Shared;
+use super::shared::{Drain, Shared};
 use super::work_list::WorkList;
 
 /// Interval for closing expired idle connections.
@@ -55,7 +55,7 @@ pub struct Worker {
     rng: Cell<u64>,
     heads: RefCell<Vec<Vec<u8>>>,
     date: DateCache,
-    draining: Cell<bool>,
+    draining: Cell<Drain>,
     connections: Cell<usize>,
     idle: Notify,
     /// Start of its own clock, in milliseconds of the clock that all workers share.
@@ -212,8 +212,12 @@ impl Worker {
 
     async fn follow_drain(&self) {
         let mut draining = self.shared.draining.subscribe();
-        if draining.wait_for(|draining| *draining).await.is_ok() {
-            self.draining.set(true);
+        while draining
+            .wait_for(|drain| *drain != self.draining.get())
+            .await
+            .is_ok()
+        {
+            self.draining.set(*draining.borrow_and_update());
             self.timers.wake_all();
         }
         std::future::pending::<()>().await;
@@ -247,7 +251,12 @@ impl Worker {
     /// True if no new work is accepted.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.draining.get() != Drain::No
+    }
+
+    /// True if idle connections are closed.
+    pub(super) fn closes_idle(&self) -> bool {
+        self.draining.get() == Drain::Closing
     }
 
     /// Returns when no connection is open.

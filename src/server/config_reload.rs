@@ -56,6 +56,12 @@ fn conflicts(report: &ImportReport) -> Option<String> {
     })
 }
 
+fn unresolved(which: &str) -> ServerError {
+    ServerError::Import(format!(
+        "{which}\n  hint: start with `--wins file` to take the file's side, with `--wins live` to keep what is live"
+    ))
+}
+
 /// Imports the table of the file that the process was started with. If that fails, the last live table of the history
 /// stays live, unless there is none, or the operator asked not to start then.
 pub(super) async fn import_first(
@@ -76,9 +82,7 @@ pub(super) async fn import_first(
         Ok(report) => match conflicts(&report) {
             None => return Ok(()),
             Some(which) if strict => {
-                return Err(ServerError::Import(format!(
-                    "{which}\n  hint: start with `--wins file` to take the file's side, with `--wins live` to keep what is live"
-                )));
+                return Err(unresolved(&which));
             }
             Some(which) => which,
         },
@@ -90,6 +94,24 @@ pub(super) async fn import_first(
          shows the difference, `switchback apply FILE --wins file|live` resolves it"
     );
     Ok(())
+}
+
+/// Checks that the first import of a strict start has no conflict, without making it.
+///
+/// # Errors
+/// As [`import_first`].
+pub(super) fn check_first(
+    controller: &Controller,
+    config: &Config,
+    options: &Options,
+) -> Result<(), ServerError> {
+    if !options.strict {
+        return Ok(());
+    }
+    let report = controller
+        .dry_run_import(&config.table(), options.wins, Expected::Any, true)
+        .map_err(ServerError::Control)?;
+    conflicts(&report).map_or(Ok(()), |which| Err(unresolved(&which)))
 }
 
 /// Reloads the file and imports its table; static settings that differ are named. A file with problems changes nothing.

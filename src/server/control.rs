@@ -4,20 +4,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
-use super::{Options, ServerError, exporters, flag_tokens, hooks, listeners};
+use super::{
+    Options, ServerError, exporters, flag_tokens,
+    fleet_tasks::FleetTasks,
+    hooks,
+    inherited::{Inherited, ListenerSockets, Section},
+    listeners,
+    services::Services,
+};
 use crate::{
     admin::{
         self, Access, AdminState, FeedbackState, ProbeState, Readiness, ReloadRequest,
-        RunningSettings,
+        RunningSettings, Service,
     },
     config::{Admin, Config, Observe},
     control::{Controller, Settings},
-    discovery::{self, Resolver},
     fleet::Fleet,
-    health::{self, Checks},
+    health::Checks,
     history::History,
     net::{ConnectionLimits, ServerTls},
     ofrep::{self, OfrepState},
@@ -41,12 +47,15 @@ pub(super) struct ControlPlane {
     pub(super) ofrep: Option<SocketAddr>,
     /// TLS of the admin API.
     pub(super) tls: Option<Arc<ServerTls>>,
-    // True once the admin API answers.
-    opened: watch::Sender<bool>,
+    pub(super) services: Services,
+    // The controller's loops.
+    tending: AbortHandle,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     exporters: JoinSet<()>,
     pub(super) checks: Checks,
+    /// Sockets that were bound for this process.
+    inherited: Inherited,
     /// Reload requests from the admin API.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
 }
@@ -92,27 +101,16 @@ impl ControlPlane {
     pub(super) fn start(
         config: &Config,
         controller: Arc<Controller>,
-        cell: &Arc<LiveTable>,
-        fleet: &Arc<Fleet>,
+        (cell, fleet): (&Arc<LiveTable>, &Arc<Fleet>),
+        FleetTasks { checks, tasks }: FleetTasks,
         listeners: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
         (access_log, seal, feed): (Option<AccessLogGuard>, Arc<KeyRing>, Option<SpanFeed>),
+        inherited: Inherited,
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
-            .map_err(ServerError::Thread)?;
-        let own = listeners
-            .iter()
-            .map(|(address, _)| *address)
-            .collect::<Vec<_>>();
-        let first = first_listener(config, &own);
-        let resolver = Resolver::of_system(config.discovery.timeout.0)?;
-        tasks.spawn(discovery::run(
-            Arc::clone(fleet),
-            resolver,
-            config.discovery.clone(),
-            own,
-        ));
+        let mut tasks = tasks;
+        let bound: Vec<_> = listeners.iter().map(|(address, _)| *address).collect();
+        let first = first_listener(config, &bound);
         let refresh = move || count_connections(&listeners);
         let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet), refresh);
         let readiness = Arc::new(Readiness::default());
@@ -126,7 +124,7 @@ impl ControlPlane {
             &stop,
         )?;
         let tending = Arc::clone(&controller);
-        tasks.spawn(async move { Box::pin(tending.run()).await });
+        let tending = tasks.spawn(async move { Box::pin(tending.run()).await });
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let observed = ProbeState::new(move || metrics.render(), Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
@@ -139,11 +137,13 @@ impl ControlPlane {
             feedback: None,
             ofrep: None,
             tls: None,
-            opened: watch::Sender::new(false),
+            services: Services::default(),
+            tending,
             stop,
             tasks,
             exporters,
             checks,
+            inherited,
             reloads,
         };
         plane.serve(config, observed, Arc::new(settings), Arc::clone(&seal))?;
@@ -158,12 +158,12 @@ impl ControlPlane {
         settings: Arc<RunningSettings>,
         seal: Arc<KeyRing>,
     ) -> Result<(), ServerError> {
-        let tls = config.admin.tls.as_ref();
-        let tls = tls.map(|tls| listeners::server_tls(config.admin.address, tls, false));
-        self.tls = tls.transpose()?;
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
-        let (listener, address) = listen(config.admin.address, "admin.address")?;
-        self.admin = address;
+        let held = self.bind(Section::Admin, config.admin.address, "admin.address")?;
+        let tls = config.admin.tls.as_ref();
+        let tls = tls.map(|tls| listeners::server_tls(&held, tls, false));
+        self.tls = tls.transpose()?;
+        self.admin = held.address;
         let desk = FeedbackState::new(
             Arc::clone(&self.controller),
             Arc::clone(&seal),
@@ -176,31 +176,17 @@ impl ControlPlane {
             desk.clone(),
             seal,
         );
-        let router = admin::router(state.clone(), access, &config.admin, address);
-        let served = admin::serve(
-            listener,
-            self.tls.clone(),
-            router,
-            stopped(self.stop.subscribe()),
-        );
-        let mut opened = self.opened.subscribe();
-        self.tasks.spawn(async move {
-            // Closed: the start has failed.
-            if opened.wait_for(|is_open| *is_open).await.is_ok() {
-                served.await;
-            }
-        });
+        let router = admin::router(state.clone(), access, &config.admin, held.address);
+        let service = Service::new(socket_of(&held)?, self.tls.clone(), router);
+        // It answers once the file is imported.
+        self.services.add(service, held, Section::Admin);
         if let Some(address) = config.feedback.address {
-            let (listener, address) = listen(address, "feedback.address")?;
-            self.feedback = Some(address);
+            let held = self.bind(Section::Feedback, address, "feedback.address")?;
+            self.feedback = Some(held.address);
             let trusted = config.trusted_proxies.clone();
             let router = admin::feedback_router(desk, &config.feedback, trusted);
-            self.tasks.spawn(admin::serve(
-                listener,
-                None,
-                router,
-                stopped(self.stop.subscribe()),
-            ));
+            let service = Service::new(socket_of(&held)?, None, router);
+            self.services.add(service, held, Section::Feedback);
         }
         if let Some(observe) = &config.observe {
             self.serve_observers(observe, &config.admin, state)?;
@@ -214,19 +200,15 @@ impl ControlPlane {
         admin: &Admin,
         state: AdminState,
     ) -> Result<(), ServerError> {
-        let (listener, address) = listen(observe.address, "observe.address")?;
-        self.observe = Some(address);
+        let held = self.bind(Section::Observe, observe.address, "observe.address")?;
+        self.observe = Some(held.address);
         let router = if observe.dashboard {
-            admin::observe_router_with_dashboard(state, admin, address)
+            admin::observe_router_with_dashboard(state, admin, held.address)
         } else {
             admin::observe_router(state.probes())
         };
-        self.tasks.spawn(admin::serve(
-            listener,
-            None,
-            router,
-            stopped(self.stop.subscribe()),
-        ));
+        let service = Service::new(socket_of(&held)?, None, router);
+        self.services.add(service, held, Section::Observe);
         Ok(())
     }
 
@@ -241,18 +223,63 @@ impl ControlPlane {
             return Ok(());
         };
         let access = flag_tokens::access(config).map_err(ServerError::FlagTokens)?;
-        let (listener, address) = listen(address, "ofrep.address")?;
-        self.ofrep = Some(address);
+        let held = self.bind(Section::Ofrep, address, "ofrep.address")?;
+        self.ofrep = Some(held.address);
         let state = OfrepState::new(Arc::clone(table), access, seal, &config.ofrep);
-        let router = ofrep::router(state, &config.ofrep, address);
-        let stop = stopped(self.stop.subscribe());
-        self.tasks.spawn(admin::serve(listener, None, router, stop));
+        let router = ofrep::router(state, &config.ofrep, held.address);
+        let service = Service::new(socket_of(&held)?, None, router);
+        self.services.add(service, held, Section::Ofrep);
+        Ok(())
+    }
+
+    fn bind(
+        &mut self,
+        section: Section,
+        address: SocketAddr,
+        key: &str,
+    ) -> Result<ListenerSockets, ServerError> {
+        listeners::open(section, address, 1, key, &mut self.inherited)
+    }
+
+    /// The sockets that were bound for this process and that no listener has.
+    pub(super) fn unused(&self) -> &Inherited {
+        &self.inherited
+    }
+
+    /// Lets all answer but the admin API.
+    pub(super) fn open_observers(&mut self) -> Result<(), ServerError> {
+        for section in [Section::Observe, Section::Feedback, Section::Ofrep] {
+            let opened = self.services.open(section);
+            opened.map_err(ServerError::Thread)?;
+        }
         Ok(())
     }
 
     /// Lets the admin API answer: changes come after the import of the file, not amid it.
-    pub(super) fn open(&self) {
-        self.opened.send_replace(true);
+    pub(super) fn open(&mut self) -> Result<(), ServerError> {
+        let opened = self.services.open(Section::Admin);
+        opened.map_err(|source| listeners::unbound(self.admin, "admin.address", source))
+    }
+
+    /// Stops the controller's loops: from then on nothing but a request changes what is live.
+    pub(super) fn hold_still(&self) {
+        self.tending.abort();
+    }
+
+    /// Starts the controller's loops again.
+    pub(super) fn go_on(&mut self) {
+        let controller = Arc::clone(&self.controller);
+        self.tending = self
+            .tasks
+            .spawn(async move { Box::pin(controller.run()).await });
+    }
+
+    /// Tends only to what is in flight, once another process has the history.
+    pub(super) fn finish(&mut self) {
+        let controller = Arc::clone(&self.controller);
+        self.tending = self
+            .tasks
+            .spawn(async move { controller.run_to_the_end().await });
     }
 
     /// Stops the admin API and everything else, and writes what the history still has to write, within a time limit.
@@ -261,6 +288,7 @@ impl ControlPlane {
         drop(self.checks);
         // Discovery and upkeep go on until they are dropped; the admin API has its own grace period of five seconds.
         tokio::join!(
+            self.services.end(Duration::from_millis(200)),
             end(self.tasks, Duration::from_millis(200)),
             end(self.exporters, LAST_FLUSH),
         );
@@ -302,30 +330,12 @@ fn count_connections(listeners: &[(SocketAddr, Arc<ConnectionLimits>)]) {
     }
 }
 
-fn listen(
-    address: SocketAddr,
-    key: &str,
-) -> Result<(tokio::net::TcpListener, SocketAddr), ServerError> {
-    let bound = listeners::bind_one(address, 1, key)?;
-    let failed = |source| ServerError::Bind {
-        address,
-        key: key.to_owned(),
-        source: crate::net::NetError::Bind { address, source },
-    };
-    let socket = bound
-        .sockets
-        .into_iter()
-        .next()
-        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-    Ok((
-        tokio::net::TcpListener::from_std(socket).map_err(failed)?,
-        bound.address,
-    ))
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that the sender was dropped, which is a stop as well.
-    let _stopped = stop.wait_for(|stop| *stop).await;
+/// The socket of a listener that has one.
+fn socket_of(held: &ListenerSockets) -> Result<std::net::TcpListener, ServerError> {
+    let socket = held.sockets.first().map(std::net::TcpListener::try_clone);
+    socket
+        .unwrap_or_else(|| Err(std::io::ErrorKind::NotFound.into()))
+        .map_err(|source| listeners::unbound(held.address, "address", source))
 }
 
 /// Waits for tasks until their time is over, and drops those that are left.

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
-use super::seal_keys::SealKeyError;
+use super::{activation::ActivationError, seal_keys::SealKeyError, takeover::TakeoverError};
 use crate::{
     admin::AccessError, config::ConfigError, control::ControlError, discovery::DiscoveryError,
     history::HistoryError, model::Problem, net::NetError,
@@ -63,6 +63,12 @@ pub enum ServerError {
     /// A key for session ids cannot be used.
     #[error("the keys for session ids cannot be used")]
     Seal(#[from] SealKeyError),
+    /// Inherited sockets cannot be used.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
+    /// Another process does not hand over.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// A thread or a runtime cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] io::Error),

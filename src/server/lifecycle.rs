@@ -1,4 +1,4 @@
-//! Lifecycle of the process: start, serve, reload, drain, end.
+//! Lifecycle of the process once it has started: serve, reload, hand over, drain, end.
 
 use std::{
     net::SocketAddr,
@@ -11,195 +11,55 @@ use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
     Options, ServerError, config_reload,
-    control::{ControlPlane, open_controller},
-    listeners::{self, OpenListener},
-    logs::{LogFile, open_access_log},
-    seal_keys,
+    control::ControlPlane,
+    logs::LogFile,
     signals::{EndSignal, SignalEvent, Signals},
-    synthetic::SyntheticEntrance,
-    worker::{self, ConnectionBalancer, Phase, WorkerListener, WorkerSetup},
+    supervisor::Supervisor,
+    takeover::{Entrance, Held, Launcher, Outcome, Successor, hand_over},
+    worker::{self, Phase},
 };
 use crate::{
     admin::ReloadError,
     api::ReloadReport,
-    config::{Config, Network},
+    config::{Config, Shutdown},
     control::Controller,
     fleet::Fleet,
     net::ServerTls,
-    proxy::{ProxySettings, Shared},
-    table::LiveTable,
+    proxy::Shared,
 };
 
-/// Threads of the control plane.
-const CONTROL_THREADS: usize = 2;
 /// Timeout for the history to write what is pending, at the end.
 const CLOSE: Duration = Duration::from_secs(2);
 /// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
+/// Time for requests to the control plane that are being answered when a new process takes over.
+const SERVICES: Duration = Duration::from_secs(5);
 
 /// A running switchback in this process.
 pub struct Running {
-    config: Config,
-    options: Options,
-    runtime: Runtime,
-    control: ControlPlane,
-    shared: Arc<Shared>,
-    tls: Vec<Arc<ServerTls>>,
-    access_log: Option<LogFile>,
-    phase: watch::Sender<Phase>,
-    threads: Vec<JoinHandle<()>>,
-    listeners: Vec<SocketAddr>,
+    pub(super) config: Config,
+    pub(super) options: Options,
+    pub(super) runtime: Runtime,
+    pub(super) control: ControlPlane,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tls: Vec<Arc<ServerTls>>,
+    pub(super) access_log: Option<LogFile>,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) listeners: Vec<SocketAddr>,
+    /// Its sockets, until a new process can ask for them.
+    pub(super) held: Vec<Held>,
+    pub(super) entrance: Entrance,
+    pub(super) supervisor: Supervisor,
 }
 
-/// Runs until a signal ends it.
-///
-/// # Errors
-/// When it cannot start.
-pub fn run(config: Config, options: Options) -> Result<(), ServerError> {
-    start(config, options)?.until_signalled()
-}
-
-/// Starts everything; returns once every listener accepts connections.
-///
-/// # Errors
-/// The first error of the start.
-pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .map_err(ServerError::Thread)?;
-    let workers = config.effective_workers();
-    let (cell, fleet) = (
-        Arc::new(LiveTable::new(workers)),
-        Arc::new(Fleet::new(workers).with_halves_on(&config.calibrate.routes)),
-    );
-    let entered = runtime.enter();
-    let controller = open_controller(&config, &options, &cell, &fleet)?;
-    drop(entered);
-    let controller = Arc::new(controller);
-    let history = Arc::clone(&controller);
-    let started = start_around(config, options, runtime, controller, (&cell, &fleet));
-    started.inspect_err(|_| history.close(CLOSE))
-}
-
-/// Starts everything around an open history. On failure the history has to be closed: otherwise its reserved revision
-/// numbers are lost, and the next start leaves a gap.
-fn start_around(
-    config: Config,
-    options: Options,
-    runtime: Runtime,
-    controller: Arc<Controller>,
-    (cell, fleet): (&Arc<LiveTable>, &Arc<Fleet>),
-) -> Result<Running, ServerError> {
-    let entered = runtime.enter();
-    let workers = config.effective_workers();
-    let limits = listeners::fit_descriptors(&config);
-    let bound = listeners::bind_all(&config, limits.connections, workers)?;
-    let opened = open_access_log(&config.access_log)?;
-    let seal = seal_keys::load(&config.sessions, &config.history.path)?;
-    let (spans, feed) = super::exporters::span_queue(&config).unzip();
-    let settings = ProxySettings {
-        spans,
-        limits,
-        seal: Some(Arc::clone(&seal)),
-        ..ProxySettings::new(&config)
-    };
-    let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);
-    let listeners = bound
-        .iter()
-        .map(|bound| (bound.address, Arc::clone(&bound.limits)))
-        .collect();
-    let control = ControlPlane::start(
-        &config,
-        controller,
-        cell,
-        fleet,
-        listeners,
-        (opened.guard, seal, feed),
-    )?;
-    runtime.block_on(config_reload::import_first(
-        &control.controller,
-        &config,
-        &options,
-    ))?;
-    control.open();
-    drop(entered);
-    let (phase, _) = watch::channel(Phase::Serving);
-    let listeners = bound.iter().map(|bound| bound.address).collect();
-    let tls = bound.iter().filter_map(|bound| bound.tls.clone());
-    let tls = tls.chain(control.tls.clone()).collect();
-    let (threads, balance) =
-        start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
-    let entrance = Arc::new(SyntheticEntrance::new(balance));
-    control.controller.set_synthetic_traffic(entrance);
-    control.readiness.set_ready();
-    Ok(Running {
-        config,
-        options,
-        runtime,
-        control,
-        shared,
-        tls,
-        access_log: opened.file,
-        phase,
-        threads,
-        listeners,
-    })
-}
-
-fn start_workers(
-    bound: Vec<OpenListener>,
-    trusted: &[Network],
-    workers: usize,
-    shared: &Arc<Shared>,
-    phase: &watch::Sender<Phase>,
-) -> Result<(Vec<JoinHandle<()>>, Arc<ConnectionBalancer>), ServerError> {
-    let limits: Vec<_> = bound
-        .iter()
-        .map(|bound| Arc::clone(&bound.limits))
-        .collect();
-    let (balance, handed) = ConnectionBalancer::new(workers, &limits);
-    let mut sockets: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (
-        place,
-        OpenListener {
-            sockets: each,
-            tls,
-            spec,
-            address,
-            ..
-        },
-    ) in bound.into_iter().enumerate()
-    {
-        for (slot, socket) in each.into_iter().enumerate() {
-            let (tls, limits) = (tls.clone(), balance.limits(slot, place));
-            sockets[slot].push(WorkerListener {
-                socket,
-                limits,
-                tls,
-                preview: spec.preview,
-                proxy_senders: spec.proxy_senders(trusted).map(<[_]>::to_vec),
-                name: address.to_string(),
-            });
-        }
-    }
-    let seats = sockets
-        .into_iter()
-        .zip(handed)
-        .enumerate()
-        .map(|(slot, (listeners, handed))| WorkerSetup {
-            slot,
-            shared: Arc::clone(shared),
-            listeners,
-            phase: phase.subscribe(),
-            balance: Arc::clone(&balance),
-            handed,
-        });
-    let threads = seats.map(|setup| worker::start(setup).map_err(ServerError::Thread));
-    let threads = threads.collect::<Result<_, _>>()?;
-    Ok((threads, balance))
+/// The end of serving.
+enum End {
+    /// A signal asks for it.
+    Signalled(EndSignal),
+    /// A new process serves.
+    HandedOver(Successor),
 }
 
 impl Running {
@@ -249,8 +109,8 @@ impl Running {
         tracing::info!(%revision, workers, version = env!("CARGO_PKG_VERSION"), "ready");
     }
 
-    /// Serves until SIGTERM or SIGINT; then it is not ready for a while, and lets work finish within the grace. A second
-    /// signal ends it at once.
+    /// Serves until SIGTERM or SIGINT, or until a new process has taken over; then it lets work finish within the grace. A
+    /// second signal ends it at once.
     ///
     /// # Errors
     /// When signals cannot be listened to.
@@ -260,34 +120,51 @@ impl Running {
         let mut signals = Signals::new().map_err(ServerError::Thread)?;
         // A signal may arrive as soon as readiness is announced.
         self.announce();
-        let signal = runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    asked = signals.next() => match asked {
-                        SignalEvent::End(signal) => break signal,
-                        SignalEvent::Reload => drop(self.reload("SIGHUP").await),
-                    },
-                    Some(reply) = self.control.reloads.recv() => {
-                        // A client that disconnected does not need the report; the log has it.
-                        drop(reply.send(self.reload("reload").await));
-                    }
-                }
-            }
-        });
+        self.supervisor.ready();
+        runtime.spawn(self.supervisor.clone().keep_alive());
+        let ended = runtime.block_on(self.serve(&mut signals));
+        // A supervisor that ends the service sends its signal to the old process as well, which finishes all the same.
+        let spared = usize::from(matches!(ended, End::HandedOver(_)));
         self.refuse_reloads();
+        self.entrance.close();
         runtime.block_on(async {
             tokio::select! {
-                is_finished = self.wind_down(signal) => if is_finished {
+                is_finished = self.wind_down(ended) => if is_finished {
                     tracing::info!("all requests have finished");
                 } else {
                     tracing::warn!(requests = self.shared.requests(), "the grace period is over: open requests are aborted");
                 },
-                () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "second signal: open requests are aborted"),
+                () = end(&mut signals, spared) => tracing::warn!(requests = self.shared.requests(), "second signal: open requests are aborted"),
             }
         });
         drop(entered);
         self.stop();
         Ok(())
+    }
+
+    async fn serve(&mut self, signals: &mut Signals) -> End {
+        let launcher = Launcher::default();
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    SignalEvent::End(signal) => return End::Signalled(signal),
+                    SignalEvent::Reload => drop(self.reload("SIGHUP").await),
+                    SignalEvent::Replace => match &self.options.service {
+                        Some(service) => launcher.launch(service),
+                        None => tracing::warn!("SIGUSR2: only `serve` hands over"),
+                    },
+                },
+                Some(reply) = self.control.reloads.recv() => {
+                    // A client that disconnected does not need the report; the log has it.
+                    drop(reply.send(self.reload("reload").await));
+                }
+                prepared = self.entrance.next() => {
+                    if let Outcome::HandedOver(successor) = hand_over(&mut self.control, prepared).await {
+                        return End::HandedOver(successor);
+                    }
+                }
+            }
+        }
     }
 
     /// Ends the queue of reloads: whoever waits in it is refused, and so is every later one.
@@ -297,27 +174,55 @@ impl Running {
     }
 
     /// Not ready, then drained; true if all work has finished within the grace.
-    async fn wind_down(&self, signal: EndSignal) -> bool {
-        let shutdown = &self.config.shutdown;
+    async fn wind_down(&mut self, ended: End) -> bool {
+        let shutdown = self.config.shutdown.clone();
         let mut left = shutdown.effective_grace();
-        if signal == EndSignal::Terminate {
-            let span = shutdown.effective_not_ready_for();
-            self.control.readiness.set_draining();
-            if !span.is_zero() {
-                tracing::info!(?span, "not ready; everything is served as before");
-                tokio::time::sleep(span).await;
+        match ended {
+            End::HandedOver(successor) => self.leave(successor),
+            End::Signalled(signal) => {
+                self.supervisor.stopping();
+                if signal == EndSignal::Terminate {
+                    left = left.saturating_sub(self.be_unready(&shutdown).await);
+                }
+                self.drain();
             }
-            left = left.saturating_sub(span);
         }
-        self.drain();
         tokio::select! {
             () = self.finished() => true,
-            () = self.control.controller.end_work(shutdown, left) => false,
+            () = self.control.controller.end_work(&shutdown, left) => false,
         }
+    }
+
+    /// Is not ready for a while, and serves everything as before. Returns the time.
+    async fn be_unready(&self, shutdown: &Shutdown) -> Duration {
+        let span = shutdown.effective_not_ready_for();
+        self.control.readiness.set_draining();
+        if !span.is_zero() {
+            tracing::info!(?span, "not ready; everything is served as before");
+            tokio::time::sleep(span).await;
+        }
+        span
+    }
+
+    /// Leaves the sockets to a new process, and finishes what is in flight. Called within the runtime.
+    fn leave(&mut self, successor: Successor) {
+        self.supervisor.main_process(successor.process());
+        // A connection that waits in a queue is the new process's, which has the same sockets.
+        self.phase.send_replace(Phase::Draining);
+        self.shared.leave();
+        successor.follow(&self.control.controller, &self.fleet);
+        let services = std::mem::take(&mut self.control.services);
+        tokio::spawn(services.end(SERVICES));
+        self.control.finish();
+        tracing::info!(
+            requests = self.shared.requests(),
+            "a new process serves; what is in flight here goes on"
+        );
     }
 
     /// Reloads the certificates and the configuration file.
     async fn reload(&self, by: &str) -> Result<ReloadReport, ReloadError> {
+        self.supervisor.reloading();
         let certificates = self.reload_certificates();
         let access_log = self.reopen_access_log().await;
         let result = match &self.options.file {
@@ -328,6 +233,7 @@ impl Running {
             None => Err(ReloadError::NoFile),
         };
         config_reload::log_reload(&result);
+        self.supervisor.reloaded();
         result.map(|report| ReloadReport {
             certificates,
             access_log,
@@ -395,6 +301,10 @@ impl Running {
     }
 }
 
-async fn end(signals: &mut Signals) {
-    while !matches!(signals.next().await, SignalEvent::End(_)) {}
+/// Waits for a signal that asks for the end, after so many.
+async fn end(signals: &mut Signals, spared: usize) {
+    let mut left = spared + 1;
+    while left > 0 {
+        left -= usize::from(matches!(signals.next().await, SignalEvent::End(_)));
+    }
 }

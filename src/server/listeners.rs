@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::ServerError;
+use super::{
+    ServerError,
+    inherited::{Inherited, ListenerSockets, Section},
+};
 use crate::{
     config::{ClientAuth, Config, Listener, ListenerTls, ResourceLimits, TlsVersion},
     net::{
-        BoundListener, CertificateFiles, ClientCertificates, ConnectionLimits, ServerTls,
+        CertificateFiles, ClientCertificates, ConnectionLimits, NetError, ServerTls,
         ServerTlsSettings, bind_listener, raise_descriptor_limit,
     },
 };
@@ -14,7 +17,10 @@ use crate::{
 /// A listener of the data plane, bound for every worker.
 pub(super) struct OpenListener {
     pub(super) address: SocketAddr,
-    pub(super) sockets: Vec<std::net::TcpListener>,
+    /// By worker.
+    pub(super) sockets: Vec<Vec<std::net::TcpListener>>,
+    /// The same, for a process that takes over.
+    pub(super) held: ListenerSockets,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) spec: Listener,
@@ -63,25 +69,33 @@ fn is_chosen(limits: &ResourceLimits) -> bool {
         || limits.upstream_connections != default.upstream_connections
 }
 
-/// Binds all listeners of the data plane.
+/// Binds all listeners of the data plane, or takes what was bound for this process.
 pub(super) fn bind_all(
     config: &Config,
     connections: usize,
     workers: usize,
+    inherited: &mut Inherited,
 ) -> Result<Vec<OpenListener>, ServerError> {
     let all = ConnectionLimits::new(connections, None);
     let bind = |(place, spec): (usize, &Listener)| {
         let key = format!("listeners.{place}.address");
-        let BoundListener { address, sockets } = bind_one(spec.address, workers, &key)?;
+        let held = open(
+            Section::Listeners,
+            spec.address,
+            workers,
+            &key,
+            &mut *inherited,
+        )?;
         let limit = spec.max_connections.unwrap_or(usize::MAX);
         let limits = ConnectionLimits::new(limit, Some(Arc::clone(&all)));
-        let tls = spec
-            .tls
-            .as_ref()
-            .map(|tls| server_tls(address, tls, true))
-            .transpose()?;
+        let tls = spec.tls.as_ref();
+        let tls = tls.map(|tls| server_tls(&held, tls, true)).transpose()?;
+        let sockets = held
+            .shared_out(workers)
+            .map_err(|source| unbound(held.address, &key, source))?;
         Ok(OpenListener {
-            address,
+            address: held.address,
+            held,
             sockets,
             tls,
             limits,
@@ -91,22 +105,46 @@ pub(super) fn bind_all(
     config.listeners.iter().enumerate().map(bind).collect()
 }
 
-/// Binds one address for a number of sockets.
-pub(super) fn bind_one(
-    address: SocketAddr,
+/// The sockets of an address: those that another process has bound for this one, or new ones.
+pub(super) fn open(
+    section: Section,
+    configured: SocketAddr,
     sockets: usize,
     key: &str,
-) -> Result<BoundListener, ServerError> {
-    bind_listener(address, sockets).map_err(|source| ServerError::Bind {
-        address,
+    inherited: &mut Inherited,
+) -> Result<ListenerSockets, ServerError> {
+    if let Some(taken) = inherited.take(section, configured) {
+        return Ok(ListenerSockets {
+            section: Some(section),
+            ..taken
+        });
+    }
+    let bound = bind_listener(configured, sockets).map_err(|source| ServerError::Bind {
+        address: configured,
         key: key.to_owned(),
         source,
+    })?;
+    Ok(ListenerSockets {
+        section: Some(section),
+        configured,
+        address: bound.address,
+        sockets: bound.sockets,
+        tickets: Vec::new(),
     })
+}
+
+/// The error of a socket that cannot be used.
+pub(super) fn unbound(address: SocketAddr, key: &str, source: std::io::Error) -> ServerError {
+    ServerError::Bind {
+        address,
+        key: key.to_owned(),
+        source: NetError::Bind { address, source },
+    }
 }
 
 /// TLS of a listener; `http2` says whether ALPN offers it.
 pub(super) fn server_tls(
-    address: SocketAddr,
+    held: &ListenerSockets,
     tls: &ListenerTls,
     http2: bool,
 ) -> Result<Arc<ServerTls>, ServerError> {
@@ -114,7 +152,8 @@ pub(super) fn server_tls(
         http2,
         ..tls_settings(tls)
     };
-    ServerTls::load(settings)
+    let address = held.address;
+    ServerTls::load_with(settings, &held.tickets)
         .map(Arc::new)
         .map_err(|source| ServerError::Tls { address, source })
 }

@@ -4,13 +4,17 @@
 //! on the same history stops before it accepts a connection. The configuration file is imported before the workers
 //! start, so that the first request already sees it. `listening` is logged last.
 
+mod activation;
 mod collector;
 mod config_reload;
 mod control;
+mod crew;
 mod error;
 mod exporters;
 mod flag_tokens;
+mod fleet_tasks;
 mod hooks;
+mod inherited;
 mod lifecycle;
 mod listeners;
 mod logs;
@@ -18,15 +22,23 @@ mod notices;
 mod options;
 mod preflight;
 mod seal_keys;
+mod services;
 mod signals;
+mod start;
+mod supervisor;
 mod synthetic;
+mod takeover;
 mod worker;
 
 pub use self::{
+    activation::{ActivationError, inherited_sockets},
     error::ServerError,
-    lifecycle::{Running, run, start},
+    inherited::Inherited,
+    lifecycle::Running,
     options::Options,
     preflight::load,
+    start::{run, start},
+    takeover::{Service, TakeoverError},
 };
 /// Subcommand and entry point of the process that writes the history's disk for another.
 pub use crate::history::{BESIDE, HISTORY_WRITER, run_beside_process, run_writer_process};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::takeover::Service;
 use crate::api::ConflictPolicy;
 
 /// Options of a run.
@@ -16,4 +17,8 @@ pub struct Options {
     /// The program that writes the history's disk, in a process of its own (see
     /// [`crate::history::History::open_apart`]); without one this process writes it.
     pub writer_program: Option<PathBuf>,
+    /// Set if the process is a service: it has a supervisor, and a new process may take over.
+    pub service: Option<Service>,
+    /// True to take over from a running process.
+    pub takeover: bool,
 }

@@ -1,4 +1,4 @@
-//! Signals: SIGHUP reloads files, SIGTERM and SIGINT end the process.
+//! Signals: SIGHUP reloads files, SIGUSR2 starts a process that takes over, SIGTERM and SIGINT end the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,6 +9,8 @@ pub(super) enum SignalEvent {
     End(EndSignal),
     /// Reload the certificates and the configuration file.
     Reload,
+    /// Start a process that takes over.
+    Replace,
 }
 
 /// The signal that asks for the end.
@@ -23,6 +25,7 @@ pub(super) enum EndSignal {
 /// The registered signals.
 pub(super) struct Signals {
     hangup: Signal,
+    user2: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -32,6 +35,7 @@ impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            user2: signal(SignalKind::user_defined2())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
@@ -43,6 +47,7 @@ impl Signals {
             _ = self.terminate.recv() => SignalEvent::End(EndSignal::Terminate),
             _ = self.interrupt.recv() => SignalEvent::End(EndSignal::Interrupt),
             _ = self.hangup.recv() => SignalEvent::Reload,
+            _ = self.user2.recv() => SignalEvent::Replace,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) enum Phase {
 
 /// A listener as seen by one worker.
 pub(super) struct WorkerListener {
-    pub(super) socket: std::net::TcpListener,
+    pub(super) sockets: Vec<std::net::TcpListener>,
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) preview: bool,
@@ -190,40 +190,67 @@ async fn work(setup: WorkerSetup) {
         .collect();
     let mut accepting = Vec::new();
     for (accept_loop, listener) in accept_loops.iter().zip(listeners) {
-        match Acceptor::new(listener.socket, listener.limits) {
-            Ok(acceptor) => accepting.push(spawn_local(Rc::clone(accept_loop).accept(acceptor))),
-            Err(error) => {
-                tracing::error!(%error, worker = slot, "a listening socket cannot be used");
+        for socket in listener.sockets {
+            match Acceptor::new(socket, Arc::clone(&listener.limits)) {
+                Ok(acceptor) => {
+                    accepting.push(spawn_local(Rc::clone(accept_loop).accept(acceptor)));
+                }
+                Err(error) => {
+                    tracing::error!(%error, worker = slot, "a listening socket cannot be used");
+                }
             }
         }
     }
     let end = phase.clone();
-    take_over_until_drained(phase, handed, &accept_loops).await;
+    let mut handed = handed;
+    serve_handed(phase, &mut handed, &accept_loops).await;
     for task in &accepting {
         task.abort();
     }
+    serve_rest(handed, &accept_loops).await;
     wait_for_end(&worker, end).await;
     beside.abort();
 }
 
-/// Serves connections that other workers hand over, until no more are taken.
-async fn take_over_until_drained(
+/// Serves connections that other workers hand over, until the end begins.
+async fn serve_handed(
     mut phase: watch::Receiver<Phase>,
-    mut handed: mpsc::Receiver<HandoffConnection>,
+    handed: &mut mpsc::Receiver<HandoffConnection>,
     accept_loops: &[Rc<AcceptLoop>],
 ) {
     loop {
         tokio::select! {
             // An error means that the process ends, and the worker with it.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-            Some(HandoffConnection { tcp, peer, permit, listener }) = handed.recv() => {
-                let Some(accept_loop) = accept_loops.get(listener) else { continue };
-                match TcpStream::from_std(tcp) {
-                    Ok(tcp) => accept_loop.serve(Accepted { tcp, peer, permit }),
-                    Err(error) => tracing::warn!(%error, "a handed-over connection cannot be used"),
-                }
-            }
+            Some(connection) = handed.recv() => serve_one(connection, accept_loops),
         }
+    }
+}
+
+/// Takes no more connections of other workers, and serves those that are on their way: they were accepted.
+async fn serve_rest(
+    mut handed: mpsc::Receiver<HandoffConnection>,
+    accept_loops: &[Rc<AcceptLoop>],
+) {
+    handed.close();
+    while let Some(connection) = handed.recv().await {
+        serve_one(connection, accept_loops);
+    }
+}
+
+fn serve_one(connection: HandoffConnection, accept_loops: &[Rc<AcceptLoop>]) {
+    let HandoffConnection {
+        tcp,
+        peer,
+        permit,
+        listener,
+    } = connection;
+    let Some(accept_loop) = accept_loops.get(listener) else {
+        return;
+    };
+    match TcpStream::from_std(tcp) {
+        Ok(tcp) => accept_loop.serve(Accepted { tcp, peer, permit }),
+        Err(error) => tracing::warn!(%error, "a handed-over connection cannot be used"),
     }
 }
 

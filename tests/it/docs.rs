@@ -64,6 +64,11 @@ fn an_installation_is_led_through_its_life_as_its_page_shows() {
     run_page("docs/operations.md", Numbers::Any);
 }
 
+#[test]
+fn a_new_process_takes_over_as_its_page_shows() {
+    run_page("docs/hand-over.md", Numbers::Same);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {

@@ -79,6 +79,7 @@ mod start;
 mod streaming;
 mod streams;
 mod support;
+mod takeover;
 mod tls;
 mod trailers;
 mod upstream_connections;

@@ -91,7 +91,7 @@ impl Connection {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
                 return Poll::Ready(result.is_ok());
             }
-            if self.worker.is_draining() && self.received.is_none() {
+            if self.worker.closes_idle() && self.received.is_none() {
                 return Poll::Ready(false);
             }
             self.deadline.poll_expired(cx).map(|()| false)

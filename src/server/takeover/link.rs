@@ -1,0 +1,165 @@
+//! The two processes after a takeover, while the old one finishes: the new one tells what becomes live, the old one what is
+//! still in flight.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::{
+    channel::Channel,
+    message::{FromNew, FromOld},
+};
+use crate::{
+    control::{Controller, FollowedTable},
+    fleet::{Fleet, Roster},
+    model::{ReleaseName, Version},
+    table::LiveTable,
+};
+
+/// Interval in which the old process tells what is in flight.
+const REPORT: Duration = Duration::from_millis(100);
+/// Time that the new process waits for the first report.
+const FIRST_REPORT: Duration = Duration::from_secs(2);
+
+/// The new process, as the old one sees it.
+pub(in crate::server) struct Successor {
+    channel: Arc<Channel>,
+}
+
+/// The old process, as the new one sees it.
+pub(in crate::server) struct Predecessor {
+    channel: Arc<Channel>,
+}
+
+// === impl Successor ===
+
+impl Successor {
+    pub(super) fn new(channel: Arc<Channel>) -> Self {
+        Self { channel }
+    }
+
+    /// Its process id.
+    pub(in crate::server) fn process(&self) -> i32 {
+        self.channel.process()
+    }
+
+    /// Makes live here what becomes live there, and reports what is in flight, until one of the two ends.
+    pub(in crate::server) fn follow(self, controller: &Arc<Controller>, fleet: &Arc<Fleet>) {
+        let (reporting, fleet) = (Arc::clone(&self.channel), Arc::clone(fleet));
+        spawn("takeover-report", move || {
+            while reporting
+                .send(&FromOld::InFlight(in_flight(&fleet)))
+                .is_ok()
+            {
+                thread::sleep(REPORT);
+            }
+        });
+        let controller = Arc::clone(controller);
+        spawn("takeover-follow", move || {
+            while let Ok((FromNew::Live(table), _)) = self.channel.receive(None) {
+                if let Err(error) = controller.follow(*table) {
+                    tracing::warn!(%error, "a change of the new process cannot be followed here; what is in flight ends by \
+                         the earlier table");
+                }
+            }
+        });
+    }
+}
+
+fn in_flight(fleet: &Fleet) -> Vec<(ReleaseName, Version, u64)> {
+    let watched = fleet.watched();
+    let counts = watched.iter().map(|watched| {
+        let roster = &watched.roster;
+        (
+            roster.release().clone(),
+            roster.version().clone(),
+            roster.in_flight(),
+        )
+    });
+    counts.filter(|(_, _, count)| *count > 0).collect()
+}
+
+// === impl Predecessor ===
+
+impl Predecessor {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self {
+            channel: Arc::new(channel),
+        }
+    }
+
+    /// Its process id.
+    pub(in crate::server) fn process(&self) -> i32 {
+        self.channel.process()
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Tells it what becomes live, and counts what is in flight there as in flight on its release, until it ends. Returns
+    /// once it has reported. Called within a runtime.
+    pub(in crate::server) fn watch(self, table: &Arc<LiveTable>, fleet: &Arc<Fleet>) {
+        let (reported, first) = sync_channel(1);
+        let (channel, fleet) = (Arc::clone(&self.channel), Arc::clone(fleet));
+        spawn("takeover-report", move || {
+            count_elsewhere(&channel, &fleet, &reported);
+        });
+        if first.recv_timeout(FIRST_REPORT).is_err() {
+            tracing::warn!("the old process does not tell what is in flight there");
+        }
+        let table = Arc::clone(table);
+        tokio::spawn(async move {
+            let mut swaps = table.follow();
+            swaps.mark_changed();
+            while swaps.changed().await.is_ok() {
+                let (channel, live) = (Arc::clone(&self.channel), table.load());
+                let sent = tokio::task::spawn_blocking(move || {
+                    let live = Box::new(FollowedTable::of(&live));
+                    channel.send(&FromNew::Live(live))
+                });
+                if !matches!(sent.await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Keeps the counts of the old process until it ends; then they are 0.
+fn count_elsewhere(channel: &Channel, fleet: &Fleet, reported: &SyncSender<()>) {
+    let mut counted: HashMap<(ReleaseName, Version), Arc<Roster>> = HashMap::new();
+    while let Ok((FromOld::InFlight(counts), _)) = channel.receive(None) {
+        let mut now = HashMap::new();
+        for (release, version, count) in counts {
+            let roster = fleet.roster(&release, &version);
+            roster.set_elsewhere(count);
+            now.insert((release, version), roster);
+        }
+        for (key, roster) in &counted {
+            if !now.contains_key(key) {
+                roster.set_elsewhere(0);
+            }
+        }
+        counted = now;
+        // Only the first one is waited for.
+        let _first = reported.try_send(());
+    }
+    for roster in counted.values() {
+        roster.set_elsewhere(0);
+    }
+    tracing::info!("the process that was taken over from has ended");
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(work);
+    if let Err(error) = spawned {
+        tracing::warn!(%error, name, "a thread of the takeover cannot be started");
+    }
+}
