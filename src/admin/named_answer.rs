@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_sealed_session_id_is_the_endpoints_inside() {
-        let ring = KeyRing::new(&["a-secret-of-the-tests-of-names"])
+        let ring = KeyRing::new(&["a-secret-of-the-tests-of-named-answers"])
             .unwrap()
             .unwrap();
         let pin = Pin {
