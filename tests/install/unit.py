@@ -12,6 +12,7 @@ from harness import ROOT, Process, free_port, wait_until
 from world import run, same
 
 UNIT = ROOT / "packaging/switchback.service"
+SOCKET = ROOT / "packaging/switchback.socket"
 
 # `systemd-analyze security` of systemd 252, in tenths: 0 is nothing to attack, 100 is root without limits. What is left
 # is the network of the host, which a proxy is for, and the right to listen below port 1024.
@@ -26,10 +27,11 @@ def settings(name):
     return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.M)
 
 
-def systemd_takes_the_unit(made):
-    copy = made.path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/usr/bin/switchback", str(made.program)))
-    same(run(["systemd-analyze", "verify", "--man=no", str(copy)]), "")
+def systemd_takes_the_units(made):
+    copies = [made.path / unit.name for unit in (UNIT, SOCKET)]
+    for unit, copy in zip((UNIT, SOCKET), copies):
+        copy.write_text(unit.read_text().replace("/usr/bin/switchback", str(made.program)))
+    same(run(["systemd-analyze", "verify", "--man=no", *map(str, copies)]), "")
 
 
 def little_is_exposed(made):
@@ -93,6 +95,10 @@ class Service:
                 os.chown(path, SERVICE, SERVICE)
         text = re.sub(r'path = "/var/lib/switchback"', f'path = "{self.writable[0]}"', text)
         text = re.sub(r'path = "/var/backups/switchback"', f'path = "{self.writable[1]}"', text)
+        self.notes = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notes.settimeout(20)
+        self.notes.bind(str(self.folder / "notify"))
+        (self.folder / "notify").chmod(0o777)
         self.config = self.folder / "switchback.toml"
         self.config.write_text(text)
 
@@ -107,6 +113,17 @@ class Service:
         return ["setpriv", f"--reuid={SERVICE}", f"--regid={SERVICE}", "--clear-groups", "--no-new-privs", f"--inh-caps=-all,+{right}",
                 f"--ambient-caps=-all,+{right}", f"--bounding-set=-all,+{right}", *traced]
 
+    def environment(self):
+        (period,) = settings("WatchdogSec")
+        return {"PATH": "/usr/bin:/bin", "NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": period.replace("s", "000000")}
+
+    def noted(self, wanted):
+        """Waits for a note of the service, as systemd does."""
+        while True:
+            note = dict(line.split("=", 1) for line in self.notes.recv(4096).decode().splitlines())
+            if wanted in note:
+                return note
+
     def cli(self, *arguments):
         environment = {"PATH": "/usr/bin:/bin", "SWITCHBACK_ADMIN": f"http://127.0.0.1:{self.ports['9900']}"}
         return run([str(self.program), *arguments], env=environment)
@@ -120,10 +137,13 @@ class Service:
 
 
 def live(service, agent):
-    """A day of the service: traffic, changes, a backup, a reload, its end."""
-    server = Process("service", service.command(), service.folder, env={"PATH": "/usr/bin:/bin"})
+    """A day of the service: traffic, changes, a backup, a reload, a hand-over, its end."""
+    server = Process("service", service.command(), service.folder, env=service.environment())
+    main = None
     try:
-        server.wait_for_port(service.ports["9900"])
+        service.noted("READY")
+        # The tracer passes no signal on, so they go to the program.
+        main = int(run(["pgrep", "-P", str(server.child.pid)]).split()[0])
         wait_until("ready", lambda: answer(service.ports["9901"], "/readyz") == 200)
         for release, version in (("blue", "1.0.0"), ("green", "2.0.0")):
             service.cli("release", "set", release, "--version", version, "--endpoint", f"http://127.0.0.1:{agent}")
@@ -131,16 +151,19 @@ def live(service, agent):
         service.cli("split", "chat", "green=5")
         for _ in range(20):
             same(answer(service.ports["8080"], "/"), 200)
-        service.cli("rollback")
         service.cli("backup", "--by-proxy")
         service.cli("reload")
+        os.kill(main, signal.SIGUSR2)
+        main = int(service.noted("MAINPID")["MAINPID"])
+        same(answer(service.ports["8080"], "/"), 200)
+        service.cli("rollback")
         answer(service.ports["9901"], "/metrics")
         service.cli("status")
     finally:
-        # The tracer passes no signal on, so it goes to the program.
-        children = run(["pgrep", "-P", str(server.child.pid)]).split()
-        os.kill(int(children[0]), signal.SIGTERM)
-        same(server.child.wait(20), 0)
+        if main:
+            os.kill(main, signal.SIGTERM)
+            same(server.child.wait(20), 0)
+        server.stop()
 
 
 def answer(port, path):
@@ -177,4 +200,31 @@ def the_service_stays_within_its_limits(made):
     return f"{len(names)} system calls of {len(allowed())}, {len(written)} files written"
 
 
-CHECKS = [systemd_takes_the_unit, little_is_exposed, the_service_stays_within_its_limits]
+def a_socket_of_systemd_is_used(made):
+    """systemd's own tool binds what the socket unit names, and starts the program with the first connection."""
+    (address,) = re.findall(r"^ListenStream=(.*)$", SOCKET.read_text(), re.M)
+    (name,) = re.findall(r"^FileDescriptorName=(.*)$", SOCKET.read_text(), re.M)
+    text = (ROOT / "packaging/switchback.toml").read_text()
+    assert f'[[listeners]]\naddress = "{address}"' in text, "the socket of the package is no listener of its configuration"
+    folder, port, admin = made.path / "activated", free_port(), free_port()
+    folder.mkdir()
+    config = folder / "switchback.toml"
+    config.write_text(f'''
+[[listeners]]
+address = "127.0.0.1:{port}"
+[admin]
+address = "127.0.0.1:{admin}"
+[history]
+path = "{folder / "history"}"
+''')
+    command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", f"--fdname={name}", str(made.program), "serve", "--config", str(config)]
+    server = Process("activated", command, folder)
+    # The socket exists before the program does, and the connection waits for it: nothing but the socket answers here.
+    wait_until("bound", lambda: any(f":{port:04X} " in line for line in open("/proc/net/tcp")))
+    # There is no route.
+    same(answer(port, "/"), 404)
+    wait_until("ready", lambda: ": ready " in server.log.read_text())
+    same(server.stop(), 0)
+
+
+CHECKS = [systemd_takes_the_units, little_is_exposed, the_service_stays_within_its_limits, a_socket_of_systemd_is_used]
