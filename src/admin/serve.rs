@@ -46,6 +46,10 @@ const BUFFER: usize = 64 << 10;
 const LEFT: u64 = 1 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Time at a stop for the head of a connection that was accepted just before.
+const FIRST_WORD: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(2);
+
 /// Grace period for requests in flight at shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -212,6 +216,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     connection: Arc<Connection>,
 ) -> Result<(), BoxError> {
     let stopping = Stopping(stopped.clone());
+    let peer = Arc::clone(&connection);
     let service = service_fn(move |mut request: Request<Incoming>| {
         connection.requested();
         let extensions = request.extensions_mut();
@@ -227,13 +232,23 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
         .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE)), service);
     let is_stopped = tokio::select! {
         ended = poll_fn(|context| serving.poll_without_shutdown(context)) => ended.map(|()| false)?,
-        () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => true,
+        () = stop(&mut stopped, &peer) => true,
     };
     if is_stopped {
         Pin::new(&mut serving).graceful_shutdown();
         poll_fn(|context| serving.poll_without_shutdown(context)).await?;
     }
     Ok(linger(serving.into_parts().io.into_inner()).await?)
+}
+
+/// Completes once the service stops, and the client of a new connection has had a moment for its request.
+async fn stop(stopped: &mut watch::Receiver<bool>, connection: &Connection) {
+    // A sender that is gone is a stop as well.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+    let begin = time::Instant::now();
+    while !connection.has_spoken() && begin.elapsed() < FIRST_WORD {
+        time::sleep(LOOK).await;
+    }
 }
 
 /// Shuts down our side, and reads what the client is still sending: a socket that is closed with unread bytes is reset,

@@ -23,11 +23,11 @@ use super::{
     resources::{ReleaseVerb, RouteVerb},
     restore::{RESTORE_HELP, RestoreArgs},
     rollouts::RolloutVerb,
+    serve::ServeArgs,
     split_args::SplitArgs,
     table::Import,
 };
 use crate::{
-    api::ConflictPolicy,
     model::{HumanDuration, ReleaseName, Revision, RouteName, Version},
     server::{BESIDE, HISTORY_WRITER},
 };
@@ -65,20 +65,7 @@ pub(super) enum LocalCommand {
     #[command(
         after_help = "With --takeover it starts in the place of a running process with the same history: it gets its listening sockets, and no connection is lost. If it cannot start, the running one serves on (exit status 75, or that of the mistake).\n\nExamples:\n  switchback serve --config /etc/switchback.toml\n  switchback serve --config /etc/switchback.toml --takeover"
     )]
-    Serve {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Side that wins where the file and the live table changed the same entry
-        #[arg(long, value_name = "file|live")]
-        wins: Option<ConflictPolicy>,
-        /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be imported; without it, the
-        /// last live table is served, with a warning
-        #[arg(long)]
-        strict: bool,
-        /// Take the listening sockets and the history over from the running process
-        #[arg(long)]
-        takeover: bool,
-    },
+    Serve(ServeArgs),
     /// Run the proxy in front of two sample agents, and print commands to try
     #[command(
         after_help = "Blue and green run in the same process. The admin API listens on the address in --admin.\n\nExamples:\n  switchback demo\n  switchback demo --listen 127.0.0.1:8088 --admin 127.0.0.1:9988"

@@ -127,12 +127,7 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
         }
         Verb::Here(LocalCommand::KeepHistory { part }) => serve::keep(part.is_some()),
         Verb::Here(LocalCommand::Restore(args)) => restore::restore(&access, *args),
-        Verb::Here(LocalCommand::Serve {
-            config,
-            wins,
-            strict,
-            takeover,
-        }) => serve::serve(config.path()?, wins, strict, takeover),
+        Verb::Here(LocalCommand::Serve(args)) => serve::serve(args),
         Verb::Here(LocalCommand::Version) => Ok(version()),
         Verb::There(verb) => remote(&access, verb),
     }

@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     admin_url::AdminUrl,
+    config_file::ConfigFile,
     exit::{Exit, Failure},
     output::{Out, print},
     runtime::runtime,
@@ -26,15 +28,35 @@ use crate::{
 /// Grace period for streams after Ctrl-C. A second one ends a demo at once.
 const DEMO_GRACE: HumanDuration = HumanDuration::seconds(3);
 
-/// Runs the configuration of a file.
-pub(super) fn serve(
-    file: PathBuf,
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Side that wins where the file and the live table changed the same entry
+    #[arg(long, value_name = "file|live")]
     wins: Option<ConflictPolicy>,
+    /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be imported; without it, the
+    /// last live table is served, with a warning
+    #[arg(long)]
     strict: bool,
+    /// Take the listening sockets and the history over from the running process
+    #[arg(long)]
     takeover: bool,
-) -> Result<Out, Failure> {
+}
+
+/// Runs the configuration of a file.
+pub(super) fn serve(args: ServeArgs) -> Result<Out, Failure> {
+    let ServeArgs {
+        config,
+        wins,
+        strict,
+        takeover,
+    } = args;
+    let file = config.path()?;
     // While there is one thread.
-    let inherited = server::inherited_sockets().map_err(|error| not_started(&error))?;
+    let inherited = server::inherited_sockets();
+    let inherited = inherited.map_err(|error| not_started(&error.into()))?;
     let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {

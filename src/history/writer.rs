@@ -186,14 +186,6 @@ impl Writer {
             .unwrap_or_else(|_| Err("the disk does not respond".to_owned()))
     }
 
-    /// Ends the thread without a write: another process has the history.
-    pub(super) fn abandon(&self) {
-        self.end(
-            Shutdown::Abandon,
-            Instant::now() + Duration::from_millis(100),
-        );
-    }
-
     pub(super) fn standing(&self, now: Instant) -> HistoryHealth {
         let queue = self.shared.queue();
         HistoryHealth {

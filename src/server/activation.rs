@@ -4,13 +4,10 @@ use std::{env, io, net::SocketAddr};
 
 use listenfd::ListenFd;
 
-use super::{
-    ServerError,
-    inherited::{Inherited, ListenerSockets, Section},
-};
+use super::inherited::{Inherited, ListenerSockets, Section};
 use crate::net::adopt_listener;
 
-/// Sockets that were inherited, each with its number and its name.
+/// Error of a socket that was inherited.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivationError {
     /// It is not a listening TCP socket.
@@ -40,7 +37,7 @@ pub enum ActivationError {
 ///
 /// # Errors
 /// If one is no listening TCP socket.
-pub fn inherited_sockets() -> Result<Inherited, ServerError> {
+pub fn inherited_sockets() -> Result<Inherited, ActivationError> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let names: Vec<&str> = names.split(':').collect();
     let mut given = ListenFd::from_env();
@@ -83,9 +80,9 @@ fn section(name: &str) -> Option<Section> {
 }
 
 /// Checks that each socket has a listener.
-pub(super) fn all_taken(inherited: &Inherited) -> Result<(), ServerError> {
+pub(super) fn all_taken(inherited: &Inherited) -> Result<(), ActivationError> {
     match inherited.left().first() {
         None => Ok(()),
-        Some(&address) => Err(ActivationError::Unknown { address }.into()),
+        Some(&address) => Err(ActivationError::Unknown { address }),
     }
 }

@@ -149,9 +149,10 @@ impl Running {
                 asked = signals.next() => match asked {
                     SignalEvent::End(signal) => return End::Signalled(signal),
                     SignalEvent::Reload => drop(self.reload("SIGHUP").await),
-                    SignalEvent::Replace => match &self.options.service {
-                        Some(service) => launcher.launch(service),
-                        None => tracing::warn!("SIGUSR2: only `serve` hands over"),
+                    SignalEvent::Replace => if let Some(service) = &self.options.service {
+                        launcher.launch(service);
+                    } else {
+                        tracing::warn!("SIGUSR2: only `serve` hands over");
                     },
                 },
                 Some(reply) = self.control.reloads.recv() => {

@@ -25,7 +25,7 @@ pub enum TakeoverError {
     /// The running process did not answer as expected, or is gone.
     #[error("the takeover broke off while {during}")]
     BrokenOff {
-        /// What was waited for.
+        /// The state that was waited for.
         during: &'static str,
         /// The reason.
         #[source]
