@@ -124,7 +124,7 @@ fn streams_websockets_and_http2_end_in_the_old_process_which_follows_changes() {
     drop(socket);
     assert!(world.end_of(0).success(), "{}", world.log(0));
     block(async {
-        let mut client = H2Client::connect(address).await;
+        let client = H2Client::connect(address).await;
         let response = client.get("/").await.unwrap();
         assert_eq!(response.body, b"green");
     });
