@@ -1,6 +1,7 @@
 //! Processes that follow one another on one history, with a configuration that they share.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
@@ -29,13 +30,11 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             processes: Vec::new(),
         };
-        let listeners: String = listeners
-            .iter()
-            .map(|keys| format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{keys}\n"))
-            .collect();
-        let text = format!(
-            "admin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n{rest}\n{listeners}"
-        );
+        let mut text =
+            format!("admin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n{rest}\n");
+        for keys in listeners {
+            writeln!(text, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{keys}").unwrap();
+        }
         write(world.file(), text);
         world
     }
