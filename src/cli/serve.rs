@@ -57,6 +57,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<Out, Failure> {
     // While there is one thread.
     let inherited = server::inherited_sockets();
     let inherited = inherited.map_err(|error| not_started(&error.into()))?;
+    server::hold_signals().map_err(|error| not_started(&ServerError::Thread(error)))?;
     let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {

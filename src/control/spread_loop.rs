@@ -27,8 +27,11 @@ const MOST_ATTEMPTS: usize = 20;
 impl Controller {
     /// Gives parts when they are due, for as long as it is polled. With none under way it waits without a timer.
     pub(super) async fn run_spreads(&self) {
-        for run in self.interrupted_spreads() {
-            self.spreads.add(run);
+        // After a takeover that failed, those of before go on.
+        if self.spreads.is_new() {
+            for run in self.interrupted_spreads() {
+                self.spreads.add(run);
+            }
         }
         loop {
             for run in self.spreads.all() {

@@ -5,7 +5,7 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::sync::Notify;
@@ -30,6 +30,7 @@ pub(super) const MOST_ROUTES: usize = 1_000;
 pub(super) struct SpreadRegistry {
     runs: Mutex<Vec<SpreadRun>>,
     ids: AtomicU64,
+    was_begun: AtomicBool,
     /// Wakes the loop when one begins, or is to be looked at again.
     pub(super) begun: Notify,
     /// Wakes who waits for an end.
@@ -79,6 +80,11 @@ pub(super) struct SpreadRoute {
 // === impl SpreadRegistry ===
 
 impl SpreadRegistry {
+    /// True when it is asked for the first time: what a restart has interrupted is not in it yet.
+    pub(super) fn is_new(&self) -> bool {
+        !self.was_begun.swap(true, Ordering::Relaxed)
+    }
+
     // Safe to ignore poisoning: what panics under this lock leaves the list whole.
     fn lock(&self) -> MutexGuard<'_, Vec<SpreadRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)

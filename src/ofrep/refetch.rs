@@ -22,6 +22,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Most evaluations that wait at a time; one more is answered at once.
 const MOST_WAITS: usize = 256;
 
+/// Most bytes of a tag that may be one of an event.
+const LONGEST_TAG: usize = 64;
+
 /// Number of digests that are remembered of what events had.
 const REMEMBERED: usize = 64;
 
@@ -36,6 +39,7 @@ impl RefetchQuery {
     /// True if an event had the tag of other flags.
     pub(super) fn is_of_others(&self, flags: Digest) -> bool {
         let tag = self.tag.as_deref();
+        let tag = tag.filter(|tag| (1..=LONGEST_TAG).contains(&tag.len()));
         tag.is_some_and(|tag| !etag::is_named(&etag::of_flags(flags), tag))
     }
 }

@@ -246,6 +246,11 @@ impl ControlPlane {
         &self.inherited
     }
 
+    /// Closes those sockets: what waits in their queues is reset, and their addresses are free.
+    pub(super) fn close_unused(&mut self) {
+        self.inherited = Inherited::default();
+    }
+
     /// Lets all answer but the admin API.
     pub(super) fn open_observers(&mut self) -> Result<(), ServerError> {
         for section in [Section::Observe, Section::Feedback, Section::Ofrep] {

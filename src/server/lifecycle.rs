@@ -15,7 +15,7 @@ use super::{
     logs::LogFile,
     signals::{EndSignal, SignalEvent, Signals},
     supervisor::Supervisor,
-    takeover::{Entrance, Held, Launcher, Outcome, Successor, hand_over},
+    takeover::{Entrance, Held, Launcher, Outcome, PredecessorEnd, Successor, hand_over},
     worker::{self, Phase},
 };
 use crate::{
@@ -52,6 +52,8 @@ pub struct Running {
     pub(super) held: Vec<Held>,
     pub(super) entrance: Entrance,
     pub(super) supervisor: Supervisor,
+    /// The process that it has taken over from, which finishes what it has in flight.
+    pub(super) predecessor: Option<PredecessorEnd>,
 }
 
 /// The end of serving.
@@ -281,10 +283,14 @@ impl Running {
         tracing::info!(requests = self.shared.requests(), "draining");
     }
 
-    /// Completes once every worker has ended, which they do when no connection is open.
+    /// Completes once every worker has ended, which they do when no connection is open, and so has the process before:
+    /// the one after knows of it by this one alone.
     async fn finished(&self) {
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if let Some(mut predecessor) = self.predecessor.clone() {
+            while predecessor.changed().await.is_ok() {}
         }
     }
 

@@ -37,6 +37,7 @@ pub use self::{
     lifecycle::Running,
     options::Options,
     preflight::load,
+    signals::hold_signals,
     start::{run, start},
     takeover::{Service, TakeoverError},
 };

@@ -30,6 +30,23 @@ pub(super) struct Signals {
     terminate: Signal,
 }
 
+/// Keeps SIGHUP and SIGUSR2 from ending a process that does not listen to them yet; they are lost until it does. What they
+/// ask for, it is about to do.
+///
+/// # Errors
+/// When signals cannot be registered.
+pub fn hold_signals() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _entered = runtime.enter();
+    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
+        // A handler stays for as long as the process lives.
+        drop(signal(kind)?);
+    }
+    Ok(())
+}
+
 impl Signals {
     /// Registers the signals. Called within a runtime.
     pub(super) fn new() -> std::io::Result<Self> {

@@ -143,13 +143,14 @@ fn take_over(config: Config, options: Options) -> Result<Running, ServerError> {
     // The running process takes the history back.
     let begun = begun.inspect_err(|_| history.close(CLOSE))?;
     drop(rehearsal);
-    predecessor.watch(&ground.cell, &ground.fleet);
+    let predecessor = predecessor.watch(&ground.cell, &ground.fleet);
     if let Err(error) = ground.import(&begun.control) {
         // Nobody else serves any more.
         tracing::error!(error = %ErrorChain(&error), "the configuration file is not imported; the last live table is served");
     }
     drop(entered);
     let mut running = begun.running(ground);
+    running.predecessor = Some(predecessor);
     running.open_changes()?;
     let waited_ms = (waited + freed.elapsed()).as_millis();
     tracing::info!(
@@ -243,8 +244,9 @@ impl Ground {
         }
         config_reload::check_first(&prepared.control.controller, &self.config, &self.options)?;
         predecessor.wait_for_commit()?;
-        let begun = self.begin(prepared)?;
+        let mut begun = self.begin(prepared)?;
         predecessor.serve()?;
+        begun.control.close_unused();
         Ok(begun)
     }
 
@@ -329,6 +331,7 @@ impl Begun {
                 None => Supervisor::default(),
             },
             entrance: Entrance::default(),
+            predecessor: None,
             held: self.held,
             config: ground.config,
             options: ground.options,

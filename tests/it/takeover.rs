@@ -193,6 +193,101 @@ fn a_new_process_that_cannot_start_leaves_the_old_one_as_it_is() {
 }
 
 #[test]
+fn what_the_first_of_three_processes_has_in_flight_is_known_to_the_last_which_cuts_it() {
+    let blue = Origin::after_request(|_, mut stream, mut reader| {
+        stream.write_all(UPGRADED.as_bytes()).unwrap();
+        let mut byte = [0];
+        while reader.read_exact(&mut byte).is_ok() {}
+    });
+    let green = Origin::replying("green");
+    let mut world = World::start(&[""], &table(&blue, &green));
+    let mut socket = Client::connect(world.listener());
+    assert_eq!(socket.send(UPGRADE).response().status, 101);
+    world.take_over();
+    world.take_over();
+    wait_until("the last one counts it", || status_of(&world, "blue") == 1);
+    assert!(world.is_alive(0) && world.is_alive(1), "{}", world.log(1));
+    let cut = world.change("/v1/routes/all/switch?cut=true", r#"{"to": "green"}"#);
+    assert_eq!(cut.status, 200, "{}", cut.text());
+    assert_eq!(socket.read_exact(2)[0], 0x88, "a close frame");
+    drop(socket);
+    assert!(world.end_of(0).success(), "{}", world.log(0));
+    assert!(world.end_of(1).success(), "{}", world.log(1));
+    wait_until("the last one sees the end", || {
+        status_of(&world, "blue") == 0
+    });
+}
+
+#[test]
+fn a_listener_that_is_gone_from_the_configuration_is_closed() {
+    let (blue, green) = origins();
+    let mut world = World::start(&["", ""], &table(&blue, &green));
+    // Both have the port 0 in the file, so the one with the lower port counts as the first.
+    let mut bound = world.addresses("proxy");
+    bound.sort();
+    let [kept, gone] = bound[..] else {
+        panic!("{bound:?}");
+    };
+    let text = std::fs::read_to_string(world.file()).unwrap();
+    let (one, _) = text.rsplit_once("[[listeners]]").unwrap();
+    write(world.file(), one);
+    world.take_over();
+    assert!(world.end_of(0).success());
+    assert_eq!(Client::connect(kept).get("/").text(), "blue");
+    let refused = TcpStream::connect(gone).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    // Its address can be had again.
+    drop(TcpListener::bind(gone).unwrap());
+}
+
+#[test]
+fn a_way_back_in_parts_goes_on_after_a_takeover_that_failed() {
+    let (blue, green) = origins();
+    let mut world = World::start(&[""], &table(&blue, &green));
+    let switched = world.change("/v1/routes/all/switch", r#"{"to": "green"}"#);
+    assert_eq!(switched.status, 200, "{}", switched.text());
+    let back = world.change("/v1/rollback?over=10m", "{}");
+    assert_eq!(back.status, 200, "{}", back.text());
+    let mut fake = Fake::connect(&world);
+    fake.hello(&world, 1);
+    assert!(fake.hear().get("offer").is_some());
+    fake.say(&json!("prepared"));
+    assert!(fake.hear().get("free").is_some());
+    drop(fake);
+    world.wait_for(0, "a takeover failed; this process serves on");
+    let host = world.addresses("admin")[0];
+    let mut client = Client::connect(host);
+    client.send(format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let status = client.response().text();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(
+        status["going_back"].as_array().unwrap().len(),
+        1,
+        "{status:#}"
+    );
+    assert!(!world.log(0).contains("a way back in parts has ended"));
+}
+
+#[test]
+fn a_signal_in_the_first_moments_of_a_start_does_not_end_it() {
+    let (blue, green) = origins();
+    let mut world = World::new(&[""], &table(&blue, &green));
+    let number = world.spawn(&[], &[]);
+    wait_until("signals are held", || holds(world.process(number)));
+    send(world.process(number), Signal::USR2);
+    send(world.process(number), Signal::HUP);
+    world.wait_for(number, ": ready ");
+}
+
+/// True once a process catches SIGHUP (1) and SIGUSR2 (12), by the mask of its signals.
+fn holds(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & 1 != 0 && caught & (1 << 11) != 0
+}
+
+#[test]
 fn without_a_running_process_there_is_nothing_to_take_over() {
     let (blue, green) = origins();
     let mut world = World::new(&[""], &table(&blue, &green));

@@ -9,8 +9,8 @@ use thiserror::Error;
 pub enum TakeoverError {
     /// Nobody hands over.
     #[error(
-        "no running switchback hands over at `{}`\n  hint: start without --takeover; the running one must have the same \
-         history and be started with `serve`", path.display()
+        "no running switchback hands over at `{}` (hint: start without --takeover; a running one must have the same history, be \
+         started with `serve`, and belong to the same user)", path.display()
     )]
     NobodyThere {
         /// The socket.
@@ -23,7 +23,10 @@ pub enum TakeoverError {
     #[error("the running switchback does not hand over: {0}")]
     Refused(String),
     /// The running process did not answer as expected, or is gone.
-    #[error("the takeover broke off while {during}")]
+    #[error(
+        "the takeover broke off before {during} (the running process has ended, or another one has taken over: its log says \
+         which)"
+    )]
     BrokenOff {
         /// The state that was waited for.
         during: &'static str,

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     thread,
 };
@@ -28,14 +28,19 @@ pub struct Service {
 /// The start of processes that take over, one at a time.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Launcher {
-    is_running: Arc<AtomicBool>,
+    // Its process id; 0 without one.
+    running: Arc<AtomicU32>,
 }
 
 impl Launcher {
     /// Starts the program of a service once more, to take over, unless the one before still runs.
     pub(in crate::server) fn launch(&self, service: &Service) {
-        if self.is_running.load(Ordering::Relaxed) {
-            tracing::warn!("SIGUSR2: a new process is taking over already");
+        let running = self.running.load(Ordering::Relaxed);
+        if running != 0 {
+            tracing::warn!(
+                process = running,
+                "SIGUSR2: a new process is taking over already; end it if it hangs, and try again"
+            );
             return;
         }
         let program = service.program.display();
@@ -52,14 +57,14 @@ impl Launcher {
 
     /// Notes the end of the process, which mostly outlives this one.
     fn watch(&self, mut child: Child) {
-        let is_running = Arc::clone(&self.is_running);
-        is_running.store(true, Ordering::Relaxed);
+        let running = Arc::clone(&self.running);
+        running.store(child.id(), Ordering::Relaxed);
         let watching = thread::Builder::new().name("takeover-child".to_owned()).spawn(move || {
             match child.wait() {
                 Ok(status) => tracing::warn!(%status, "the process that was started to take over has ended"),
                 Err(error) => tracing::warn!(%error, "the process that was started to take over cannot be watched"),
             }
-            is_running.store(false, Ordering::Relaxed);
+            running.store(0, Ordering::Relaxed);
         });
         if let Err(error) = watching {
             tracing::warn!(%error, "the process that was started to take over cannot be watched");

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use super::{
     channel::Channel,
     message::{FromNew, FromOld},
@@ -21,6 +23,9 @@ use crate::{
     model::{ReleaseName, Version},
     table::LiveTable,
 };
+
+/// The end of an old process: its channel is closed then.
+pub(in crate::server) type PredecessorEnd = watch::Receiver<()>;
 
 /// Interval in which the old process tells what is in flight.
 const REPORT: Duration = Duration::from_millis(100);
@@ -105,11 +110,17 @@ impl Predecessor {
 
     /// Tells it what becomes live, and counts what is in flight there as in flight on its release, until it ends. Returns
     /// once it has reported. Called within a runtime.
-    pub(in crate::server) fn watch(self, table: &Arc<LiveTable>, fleet: &Arc<Fleet>) {
+    pub(in crate::server) fn watch(
+        self,
+        table: &Arc<LiveTable>,
+        fleet: &Arc<Fleet>,
+    ) -> PredecessorEnd {
         let (reported, first) = sync_channel(1);
+        let (lives, ended) = watch::channel(());
         let (channel, fleet) = (Arc::clone(&self.channel), Arc::clone(fleet));
         spawn("takeover-report", move || {
             count_elsewhere(&channel, &fleet, &reported);
+            drop(lives);
         });
         if first.recv_timeout(FIRST_REPORT).is_err() {
             tracing::warn!("the old process does not tell what is in flight there");
@@ -129,6 +140,7 @@ impl Predecessor {
                 }
             }
         });
+        ended
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) use self::{
     entrance::{Entrance, Estate, Held},
     gap::{Outcome, hand_over},
     launch::Launcher,
-    link::{Predecessor, Successor},
+    link::{Predecessor, PredecessorEnd, Successor},
     taker::{Asked, ask},
 };
 pub use self::{error::TakeoverError, launch::Service};
