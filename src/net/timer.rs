@@ -293,6 +293,11 @@ impl LazyDeadline<'_> {
         self.timers.arm(self.slot.get(), self.timers.now(), span);
     }
 
+    /// The timers that it belongs to.
+    pub const fn timers(&self) -> &Timers {
+        self.timers
+    }
+
     /// Ready once it has expired; wakes the task when that happens. One that was never armed never expires.
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self.slot.get() {

@@ -116,7 +116,9 @@ mod tests {
             assert!(named(text).is_of_others(two), "{text}");
         }
         assert!(!RefetchQuery::default().is_of_others(one));
-        assert!(named("").is_of_others(one) && named("\u{0}%zz").is_of_others(one));
+        assert!(named("\u{0}%zz").is_of_others(one));
+        // No event has these.
+        assert!(!named("").is_of_others(one) && !named(&"x".repeat(65)).is_of_others(one));
     }
 
     #[tokio::test]

@@ -135,6 +135,12 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         }
     }
 
+    /// The same, where the head has been read already. Not set afterwards: a future keeps room for what was borrowed.
+    pub(super) fn behind_head(mut self) -> Self {
+        self.is_at_head = self.buffer.is_none();
+        self
+    }
+
     /// See [`super::io::BodySource::next_frame`].
     pub(super) async fn next_piece<E: From<IoError>>(&mut self) -> Result<BodyFrame<'_>, E> {
         let (data, last) = loop {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU32;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,14 +24,33 @@ pub(super) enum IoError {
 pub(super) struct TimedStream<'s> {
     pub(super) stream: &'s Stream,
     silence: LazyDeadline<'s>,
-    timers: &'s Timers,
 }
+
+/// A time in milliseconds, small enough for the box of a request; it is odd, so that none takes no more room.
+#[derive(Clone, Copy)]
+struct Millis(NonZeroU32);
 
 /// Progress of a write.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) bytes: usize,
     is_waiting: bool,
+}
+
+// === impl Millis ===
+
+impl Millis {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it begins anew after 49 days, and pauses are shorter"
+    )]
+    const fn of(time: Tick) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(time.millis() as u32 & !1))
+    }
+
+    const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.get().wrapping_sub(earlier.0.get()) as u64)
+    }
 }
 
 // === impl TimedStream ===
@@ -40,37 +60,47 @@ impl<'s> TimedStream<'s> {
         Self {
             stream,
             silence: timers.limit(silence),
-            timers,
         }
     }
 
     /// Waits until bytes can be read, up to the idle timeout. Cancellation safe. `stalls` are given inside a message, where
     /// the peer may wait for an acknowledgement.
-    pub(super) async fn readable(&self, stalls: Option<&AckStalls>) -> Result<(), IoError> {
-        let mut armed = false;
+    ///
+    /// Not an `async fn`: that would keep its arguments twice, in the box of each request.
+    pub(super) fn readable(
+        &self,
+        stalls: Option<&AckStalls>,
+    ) -> impl Future<Output = Result<(), IoError>> {
         let mut since = None;
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
                 if let (Some(stalls), Some(since)) = (stalls, since) {
-                    stalls.observe(self.timers.now().since(since));
+                    self.resume(stalls, since);
                 }
                 return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
             }
-            if let Some(stalls) = stalls.filter(|_| since.is_none()) {
+            if since.is_none() {
                 since = Some(self.pause(stalls));
             }
-            self.poll_silent(cx, &mut armed)
+            self.silence
+                .poll_expired(cx)
+                .map(|()| Err(IoError::IdleTimeout))
         })
-        .await
     }
 
-    /// Begins to wait inside a message.
-    #[cold]
-    fn pause(&self, stalls: &AckStalls) -> Tick {
-        if stalls.are_likely() {
+    /// Begins to wait. Returns the time.
+    fn pause(&self, stalls: Option<&AckStalls>) -> Millis {
+        self.silence.start();
+        if stalls.is_some_and(AckStalls::are_likely) {
             self.stream.acknowledge();
         }
-        self.timers.now()
+        Millis::of(self.silence.timers().recent())
+    }
+
+    /// Learns from a wait inside a message.
+    #[cold]
+    fn resume(&self, stalls: &AckStalls, since: Millis) {
+        stalls.observe(Millis::of(self.silence.timers().now()).since(since));
     }
 
     /// Writes all of `slices`; the idle timeout applies to each wait.
