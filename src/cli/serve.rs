@@ -57,7 +57,8 @@ pub(super) fn serve(args: ServeArgs) -> Result<Out, Failure> {
     // While there is one thread.
     let inherited = server::inherited_sockets();
     let inherited = inherited.map_err(|error| not_started(&error.into()))?;
-    server::hold_signals().map_err(|error| not_started(&ServerError::Thread(error)))?;
+    let signals = server::Signals::early();
+    let signals = signals.map_err(|error| not_started(&ServerError::Thread(error)))?;
     let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {
@@ -71,7 +72,7 @@ pub(super) fn serve(args: ServeArgs) -> Result<Out, Failure> {
         }),
         takeover,
     };
-    server::run(config, options, inherited).map_err(|error| not_started(&error))?;
+    server::run(config, options, inherited, signals).map_err(|error| not_started(&error))?;
     Ok(Out::default())
 }
 

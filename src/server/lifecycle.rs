@@ -54,6 +54,8 @@ pub struct Running {
     pub(super) supervisor: Supervisor,
     /// The process that it has taken over from, which finishes what it has in flight.
     pub(super) predecessor: Option<PredecessorEnd>,
+    /// The signals, if they were registered before the start.
+    pub(super) signals: Option<Signals>,
 }
 
 /// The end of serving.
@@ -119,7 +121,8 @@ impl Running {
     pub fn until_signalled(mut self) -> Result<(), ServerError> {
         let runtime = self.runtime.handle().clone();
         let entered = runtime.enter();
-        let mut signals = Signals::new().map_err(ServerError::Thread)?;
+        let early = self.signals.take().map_or_else(Signals::new, Ok);
+        let mut signals = early.map_err(ServerError::Thread)?;
         // A signal may arrive as soon as readiness is announced.
         self.announce();
         self.supervisor.ready();

@@ -37,7 +37,7 @@ pub use self::{
     lifecycle::Running,
     options::Options,
     preflight::load,
-    signals::hold_signals,
+    signals::Signals,
     start::{run, start},
     takeover::{Service, TakeoverError},
 };

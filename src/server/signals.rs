@@ -23,28 +23,12 @@ pub(super) enum EndSignal {
 }
 
 /// The registered signals.
-pub(super) struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     hangup: Signal,
     user2: Signal,
     interrupt: Signal,
     terminate: Signal,
-}
-
-/// Keeps SIGHUP and SIGUSR2 from ending a process that does not listen to them yet; they are lost until it does. What they
-/// ask for, it is about to do.
-///
-/// # Errors
-/// When signals cannot be registered.
-pub fn hold_signals() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let _entered = runtime.enter();
-    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
-        // A handler stays for as long as the process lives.
-        drop(signal(kind)?);
-    }
-    Ok(())
 }
 
 impl Signals {
@@ -56,6 +40,19 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
+    }
+
+    /// Registers the signals before there is a runtime. One that comes before `next` is waited for is not lost: it is noted
+    /// in a pipe of the process, which the first runtime reads.
+    ///
+    /// # Errors
+    /// When they cannot be registered.
+    pub fn early() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let _entered = runtime.enter();
+        Self::new()
     }
 
     /// The next signal. Cancelling it loses nothing.

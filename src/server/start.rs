@@ -18,6 +18,7 @@ use super::{
     listeners::{self, OpenListener},
     logs::{LogFile, OpenedAccessLog, open_access_log},
     seal_keys,
+    signals::Signals,
     supervisor::Supervisor,
     synthetic::SyntheticEntrance,
     takeover::{self, Asked, Entrance, Estate, Held, Predecessor, TakeoverError},
@@ -82,12 +83,18 @@ struct Begun {
 ///
 /// # Errors
 /// When it cannot start.
-pub fn run(config: Config, options: Options, inherited: Inherited) -> Result<(), ServerError> {
-    let running = if options.takeover {
+pub fn run(
+    config: Config,
+    options: Options,
+    inherited: Inherited,
+    signals: Signals,
+) -> Result<(), ServerError> {
+    let mut running = if options.takeover {
         take_over(config, options)?
     } else {
         start_on(config, options, inherited)?
     };
+    running.signals = Some(signals);
     running.until_signalled()
 }
 
@@ -332,6 +339,7 @@ impl Begun {
             },
             entrance: Entrance::default(),
             predecessor: None,
+            signals: None,
             held: self.held,
             config: ground.config,
             options: ground.options,

@@ -269,14 +269,21 @@ fn a_way_back_in_parts_goes_on_after_a_takeover_that_failed() {
 }
 
 #[test]
-fn a_signal_in_the_first_moments_of_a_start_does_not_end_it() {
+fn a_signal_in_the_first_moments_of_a_start_is_followed_once_it_is_over() {
     let (blue, green) = origins();
     let mut world = World::new(&[""], &table(&blue, &green));
     let number = world.spawn(&[], &[]);
     wait_until("signals are held", || holds(world.process(number)));
-    send(world.process(number), Signal::USR2);
     send(world.process(number), Signal::HUP);
     world.wait_for(number, ": ready ");
+    // Once at the start, and once for the signal.
+    wait_until("the file is read again", || {
+        let log = world.log(number);
+        log.matches("configuration file imported").count() == 2
+    });
+    send(world.process(number), Signal::USR2);
+    world.wait_for(number, "a new process has taken over");
+    assert!(world.end_of(number).success());
 }
 
 /// True once a process catches SIGHUP (1) and SIGUSR2 (12), by the mask of its signals.
