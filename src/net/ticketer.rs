@@ -4,10 +4,11 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use arc_swap::{ArcSwap, Guard};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom as _, SystemRandom},
@@ -32,16 +33,16 @@ pub struct TicketKey {
     age: Duration,
 }
 
-/// Encrypts and decrypts the session tickets of a listener.
+/// Encrypts and decrypts the session tickets of a listener. No handshake waits for another one.
 #[derive(Debug)]
 pub(super) struct Ticketer {
-    keys: Mutex<Keys>,
+    keys: ArcSwap<Keys>,
 }
 
 #[derive(Debug)]
 struct Keys {
-    current: Key,
-    previous: Option<Key>,
+    current: Arc<Key>,
+    previous: Option<Arc<Key>>,
 }
 
 struct Key {
@@ -83,48 +84,63 @@ impl Ticketer {
     }
 
     fn of(current: Key, previous: Option<Key>) -> Self {
+        let keys = Keys {
+            current: Arc::new(current),
+            previous: previous.map(Arc::new),
+        };
         Self {
-            keys: Mutex::new(Keys { current, previous }),
+            keys: ArcSwap::from_pointee(keys),
         }
     }
 
     /// Its keys, the current one first.
     pub(super) fn keys(&self) -> Vec<TicketKey> {
-        let keys = self.locked(Instant::now());
         let now = Instant::now();
+        let keys = self.live(now);
         let passed = |key: &Key| TicketKey {
             name: key.name,
             secret: key.secret,
-            age: now.saturating_duration_since(key.made),
+            age: key.age(now),
         };
-        std::iter::once(&keys.current)
-            .chain(&keys.previous)
-            .map(passed)
-            .collect()
+        keys.all().map(passed).collect()
     }
 
-    fn locked(&self, now: Instant) -> MutexGuard<'_, Keys> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.rotate(now);
-        keys
+    /// The keys at a time, which are others when it has come.
+    fn live(&self, now: Instant) -> Guard<Arc<Keys>> {
+        let keys = self.keys.load();
+        let Some(next) = keys.rotated(now) else {
+            return keys;
+        };
+        // Of several handshakes in that moment, one makes the next key.
+        self.keys.compare_and_swap(&keys, Arc::new(next));
+        self.keys.load()
     }
 }
 
 impl Keys {
-    fn rotate(&mut self, now: Instant) {
-        let is_old = |key: &Key, age| now.saturating_duration_since(key.made) >= age;
-        if is_old(&self.current, ROTATION)
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        let previous = self.previous.iter();
+        std::iter::once(&self.current)
+            .chain(previous)
+            .map(Arc::as_ref)
+    }
+
+    /// The keys after a change that is due at a time.
+    fn rotated(&self, now: Instant) -> Option<Self> {
+        let accepted = |key: &Arc<Key>| key.age(now) < 2 * ROTATION;
+        if self.current.age(now) >= ROTATION
             && let Ok(next) = Key::random(now)
         {
-            self.previous = Some(std::mem::replace(&mut self.current, next));
+            return Some(Self {
+                current: Arc::new(next),
+                previous: Some(Arc::clone(&self.current)).filter(accepted),
+            });
         }
-        if self
-            .previous
-            .as_ref()
-            .is_some_and(|key| is_old(key, 2 * ROTATION))
-        {
-            self.previous = None;
-        }
+        let is_over = self.previous.as_ref().is_some_and(|key| !accepted(key));
+        is_over.then(|| Self {
+            current: Arc::clone(&self.current),
+            previous: None,
+        })
     }
 }
 
@@ -140,7 +156,7 @@ impl ProducesTickets for Ticketer {
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
-        let keys = self.locked(Instant::now());
+        let keys = self.live(Instant::now());
         let key = &keys.current;
         let mut sealed = plain.to_vec();
         let place = Nonce::assume_unique_for_key(nonce);
@@ -153,9 +169,8 @@ impl ProducesTickets for Ticketer {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_first_chunk::<NAME>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let keys = self.locked(Instant::now());
-        let mut known = std::iter::once(&keys.current).chain(&keys.previous);
-        let key = known.find(|key| key.name == *name)?;
+        let keys = self.live(Instant::now());
+        let key = keys.all().find(|key| key.name == *name)?;
         let mut plain = sealed.to_vec();
         let place = Nonce::assume_unique_for_key(*nonce);
         let opened = key
@@ -187,6 +202,10 @@ impl Key {
 
     fn passed_on(key: &TicketKey, now: Instant) -> Option<Self> {
         Self::with(key.name, key.secret, now.checked_sub(key.age)?)
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.made)
     }
 
     fn with(name: [u8; NAME], secret: [u8; SECRET], made: Instant) -> Option<Self> {
@@ -221,13 +240,19 @@ mod tests {
     fn a_key_is_accepted_for_two_rotations_and_the_next_one_is_used_after_one() {
         let ticketer = Ticketer::new().unwrap();
         let ticket = ticketer.encrypt(b"session").unwrap();
-        let begin = Instant::now();
-        let name = |ticketer: &Ticketer| ticketer.keys.lock().unwrap().current.name;
-        let first = name(&ticketer);
-        drop(ticketer.locked(begin + ROTATION + Duration::from_secs(1)));
+        let name = |ticketer: &Ticketer| ticketer.keys.load().current.name;
+        let (begin, first) = (Instant::now(), name(&ticketer));
+        let after = |rotations: u32| begin + rotations * ROTATION + Duration::from_secs(1);
+        assert_eq!(ticketer.live(after(1)).all().count(), 2);
         assert_ne!(name(&ticketer), first);
         assert!(ticketer.decrypt(&ticket).is_some());
-        drop(ticketer.locked(begin + 2 * ROTATION + Duration::from_secs(1)));
+        assert_eq!(
+            ticketer.live(after(2)).all().count(),
+            2,
+            "those after the first"
+        );
         assert_eq!(ticketer.decrypt(&ticket), None);
+        // Nobody came for a long time.
+        assert_eq!(ticketer.live(after(5)).all().count(), 1);
     }
 }
