@@ -43,7 +43,10 @@ impl<'r> NamedAnswer<'r> {
                 within(key, "session", LONGEST_SESSION_KEY)?;
                 Ok(Self::Session(route, key))
             }
-            (None, None, Some(_), None) | (None, None, None, Some(_)) => {
+            (None, None, Some(_), None)
+            | (Some(_), None, None, Some(_))
+            | (None, Some(_), None, Some(_))
+            | (None, None, None, Some(_)) => {
                 Err(ApiError::invalid("`session` and `route` belong together")
                     .hint("a session is one of a route"))
             }
@@ -133,6 +136,7 @@ mod tests {
             serde_json::json!({ "route": "chat" }),
             serde_json::json!({ "stamp": "a", "request_id": "a" }),
             serde_json::json!({ "stamp": "a", "route": "chat" }),
+            serde_json::json!({ "request_id": "a", "route": "chat" }),
             serde_json::json!({ "request_id": "a", "session": "u7", "route": "chat" }),
             serde_json::json!({ "request_id": "" }),
             serde_json::json!({ "request_id": "x".repeat(129) }),
