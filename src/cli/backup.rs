@@ -16,7 +16,7 @@ use super::{
     output::Out,
     passphrase::PassphraseArgs,
     private_file,
-    text::clean,
+    text::{clean, count},
 };
 use crate::{
     api::{BackupRequest, BackupRun},
@@ -73,9 +73,9 @@ async fn by_proxy(client: &Client) -> Result<Out, Failure> {
     let run: BackupRun = answer.read()?;
     let file = run.file.as_deref().unwrap_or("none");
     let text = format!(
-        "{}  {} revisions, revision {} is live, {} bytes; restored and compared\n",
+        "{}  {}, revision {} is live, {} bytes; restored and compared\n",
         clean(file),
-        run.revisions,
+        count(run.revisions as u64, "revision"),
         run.live,
         run.bytes
     );
@@ -87,17 +87,18 @@ async fn by_proxy(client: &Client) -> Result<Out, Failure> {
 }
 
 fn written(file: &Path, bytes: usize, checked: &CheckedBackup) -> Out {
-    let (manifest, count) = (&checked.backup().manifest, checked.revisions().len());
+    let (manifest, kept) = (&checked.backup().manifest, checked.revisions().len());
     let text = format!(
-        "{}  {count} revisions, revision {} is live, {bytes} bytes; every revision checked\n",
+        "{}  {}, revision {} is live, {bytes} bytes; every revision checked\n",
         file.display(),
+        count(kept as u64, "revision"),
         manifest.live
     );
     let json = json!({
         "file": file,
         "bytes": bytes,
         "live": manifest.live,
-        "revisions": count,
+        "revisions": kept,
         "keys": checked.backup().has_keys(),
     });
     Out {

@@ -18,7 +18,7 @@ use super::{
     private_file, queries, restore_part,
     runtime::runtime,
     table::configuration,
-    text::{Columns, clean},
+    text::{Columns, clean, count},
 };
 use crate::{
     api::{RevisionSummary, Timestamp},
@@ -163,10 +163,11 @@ fn config_to<'a>(
 }
 
 fn restored(checked: &CheckedBackup, folder: &Path, keys: &Keys) -> Out {
-    let (backup, count) = (checked.backup(), checked.revisions().len());
+    let (backup, kept) = (checked.backup(), checked.revisions().len());
     let mut text = format!(
-        "{}  {count} revisions restored, every digest compared; the next start serves revision {}\n",
+        "{}  {} restored, every digest compared; the next start serves revision {}\n",
         folder.display(),
+        count(kept as u64, "revision"),
         backup.manifest.live
     );
     if backup.has_keys() && keys.is_empty() {
@@ -174,7 +175,7 @@ fn restored(checked: &CheckedBackup, folder: &Path, keys: &Keys) -> Out {
     }
     let json = json!({
         "folder": folder,
-        "revisions": count,
+        "revisions": kept,
         "live": backup.manifest.live,
         "keys": !keys.is_empty(),
     });
