@@ -281,9 +281,6 @@ fn a_signal_in_the_first_moments_of_a_start_is_followed_once_it_is_over() {
         let log = world.log(number);
         log.matches("configuration file imported").count() == 2
     });
-    send(world.process(number), Signal::USR2);
-    world.wait_for(number, "a new process has taken over");
-    assert!(world.end_of(number).success());
 }
 
 /// True once a process catches SIGHUP (1) and SIGUSR2 (12), by the mask of its signals.
