@@ -33,13 +33,9 @@ pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<u
 }
 
 /// Acknowledges what has come at once, instead of with the next data that is sent or after a delay of 40 ms and more.
-/// Only Linux can be asked to.
 pub(super) fn acknowledge_tcp(tcp: &TcpStream) {
     // Without it the acknowledgement is late, as it would have been.
-    #[cfg(target_os = "linux")]
     let _ = SockRef::from(tcp).set_tcp_quickack(true);
-    #[cfg(not(target_os = "linux"))]
-    let _ = tcp;
 }
 
 /// Clears the readiness: the runtime does so when the call returns `WouldBlock`.

@@ -5,7 +5,6 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
-#[cfg(target_os = "linux")]
 mod ack_stalls;
 mod admin;
 mod agent_cards;
