@@ -44,9 +44,8 @@ impl<'r> NamedAnswer<'r> {
                 Ok(Self::Session(route, key))
             }
             (None, None, Some(_), None)
-            | (Some(_), None, None, Some(_))
-            | (None, Some(_), None, Some(_))
-            | (None, None, None, Some(_)) => {
+            | (Some(_) | None, None, None, Some(_))
+            | (None, Some(_), None, Some(_)) => {
                 Err(ApiError::invalid("`session` and `route` belong together")
                     .hint("a session is one of a route"))
             }
