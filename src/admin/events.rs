@@ -27,7 +27,7 @@ use tokio::{
 use super::{auth::Authenticator, error::ApiError, params::QueryParams, state::AdminState};
 use crate::{
     api::{Event, EventBody, KEPT_EVENTS},
-    control::{EventClient, EventStart, NextEvents},
+    control::{EventClient, EventStart, NextEvents, PublishedEvent},
 };
 
 /// Most streams of a listener at the same time.
@@ -167,14 +167,22 @@ impl Streaming {
         }
         match next {
             Err(_) => Some((Bytes::from_static(b": nothing new\n\n"), Some(self))),
-            Ok(NextEvents::Events(events)) => {
-                let text: String = events.iter().map(|event| frame(event)).collect();
-                Some((text.into(), Some(self)))
-            }
+            Ok(NextEvents::Events(events)) => Some((frames(&events), Some(self))),
             Ok(NextEvents::Gap(gap)) => {
                 let is_slow = matches!(gap.body, EventBody::Gap { lost: Some(_) });
                 Some((frame(&gap).into(), (!is_slow).then_some(self)))
             }
+        }
+    }
+}
+
+/// The text of these events; that of a single one is shared by all clients.
+fn frames(events: &[Arc<PublishedEvent>]) -> Bytes {
+    match events {
+        [one] => one.text(frame).clone(),
+        several => {
+            let texts: Vec<&[u8]> = several.iter().map(|event| &event.text(frame)[..]).collect();
+            texts.concat().into()
         }
     }
 }

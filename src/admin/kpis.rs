@@ -47,7 +47,8 @@ pub(super) struct KpiParams {
 ///
 /// They describe and decide nothing: the verdict of a rollout is in `rollout`. Every answer has the time and the age of its
 /// latest reading.
-#[utoipa::path(get, path = "/v1/kpis", tag = "observe", params(KpiParams),
+#[utoipa::path(get, path = "/v1/kpis", tag = "observe", params(KpiParams,
+        ("Cache-Control" = Option<String>, Header, description = "`max-age=N` allows an answer that another reader got, up to N seconds old (at most 5) if nothing has happened since")),
     responses((status = 200, description = "the key figures", body = KpiReport,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn read_kpis(

@@ -98,6 +98,7 @@ mod preview;
 mod probes;
 mod problems;
 mod quarantine;
+mod recent_answers;
 mod releases;
 mod reload_queue;
 mod rendered_routes;

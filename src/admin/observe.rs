@@ -18,7 +18,9 @@ use super::{
     json_response::json,
     kpis, limits,
     probes::{self, ProbeState},
-    quarantine, revisions, rollouts,
+    quarantine,
+    recent_answers::{RecentAnswers, share},
+    revisions, rollouts,
     state::AdminState,
     status,
     unread_body::close_if_unread,
@@ -43,7 +45,9 @@ pub fn observe_router_with_dashboard(
         .route("/v1/events", get(events::stream_events))
         .layer(Extension(events::Seats::new()))
         .with_state(state.clone());
+    let recent = RecentAnswers::of(&state.controller);
     let guarded = limits::around(reads(state))
+        .layer(from_fn_with_state(recent, share))
         .merge(events)
         .layer(from_fn(negotiate))
         .merge(dashboard::pages())

@@ -25,7 +25,9 @@ use super::{
     error::{no_such_method, no_such_path},
     events, feedback, flag_kpis, flags,
     idempotency::answer_repeats,
-    import, kpis, limits, mirrors, openapi, preview, probes, quarantine, releases,
+    import, kpis, limits, mirrors, openapi, preview, probes, quarantine,
+    recent_answers::{RecentAnswers, share},
+    releases,
     respond::audit,
     revisions, rollback, rollouts, routes as table_routes, session, settings, split,
     state::AdminState,
@@ -59,7 +61,9 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let streams = streams
         .layer(Extension(Arc::clone(&authenticator)))
         .layer(Extension(events::Seats::new()));
+    let recent = RecentAnswers::of(&state.controller);
     let all = limits::around(ordinary)
+        .layer(from_fn_with_state(recent, share))
         .merge(streams.layer(TraceLayer::new_for_http()))
         .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)

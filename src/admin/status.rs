@@ -35,7 +35,8 @@ pub(super) struct StatusQuery {
 ///
 /// All routes and releases by default; at most one of `brief`, `route` and a page (`after`, `limit`) selects fewer.
 /// `totals` has their numbers.
-#[utoipa::path(get, path = "/v1/status", tag = "status", params(StatusQuery),
+#[utoipa::path(get, path = "/v1/status", tag = "status", params(StatusQuery,
+        ("Cache-Control" = Option<String>, Header, description = "`max-age=N` allows an answer that another reader got, up to N seconds old (at most 5) if nothing has happened since")),
     responses((status = 200, description = "the status", body = Status,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn status(

@@ -6,18 +6,24 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use bytes::Bytes;
+use tokio::{sync::watch, time::sleep};
 
 use super::{clock::now, metrics};
 use crate::api::{Event, EventBody, KEPT_EVENTS, Timestamp};
 
 /// Most events that a client takes at once.
 const AT_ONCE: usize = 64;
+
+/// Clients take an event in turns of a millisecond, so many turns: the work for a hundred clients is no burst that requests
+/// on the same core would wait for.
+const TURNS: usize = 50;
 
 /// The ring of events.
 #[derive(Debug)]
@@ -34,7 +40,14 @@ pub struct EventHub {
 struct Ring {
     next: u64,
     /// The last events; the latest has the number before `next`.
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<PublishedEvent>>,
+}
+
+/// An event with the text that its first reader made of it, for all others.
+#[derive(Debug)]
+pub struct PublishedEvent {
+    event: Event,
+    text: OnceLock<Bytes>,
 }
 
 /// A client of the hub: its place in the ring.
@@ -46,13 +59,15 @@ pub struct EventClient {
     next: u64,
     /// True if it begins with a gap: it comes from another start.
     is_from_elsewhere: bool,
+    /// The time between an event and its turn.
+    turn: Duration,
 }
 
 /// The next part of the stream of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum NextEvents {
     /// Events, the earliest first.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<PublishedEvent>>),
     /// A gap: this marker takes the place of the events that are lost. The client goes on behind it.
     Gap(Event),
 }
@@ -101,7 +116,7 @@ impl EventHub {
         if ring.events.len() == KEPT_EVENTS {
             ring.events.pop_front();
         }
-        ring.events.push_back(Arc::new(event));
+        ring.events.push_back(Arc::new(PublishedEvent::from(event)));
         ring.next += 1;
         let next = ring.next;
         drop(ring);
@@ -110,19 +125,25 @@ impl EventHub {
         self.next.send_modify(|last| *last = next.max(*last));
     }
 
+    /// The number of events so far.
+    pub fn count(&self) -> u64 {
+        *self.next.borrow()
+    }
+
     fn id(&self, number: u64) -> String {
         format!("{:x}-{number}", self.start)
     }
 
     /// A new client. The caller limits their number.
     pub fn client(self: &Arc<Self>, start: &EventStart) -> EventClient {
-        self.clients.fetch_add(1, Ordering::Relaxed);
+        let before = self.clients.fetch_add(1, Ordering::Relaxed);
         let (next, is_from_elsewhere) = self.begin(start);
         let client = EventClient {
             seen: self.next.subscribe(),
             hub: Arc::clone(self),
             next,
             is_from_elsewhere,
+            turn: turn(before),
         };
         client.hub.show_clients();
         client
@@ -164,6 +185,9 @@ impl EventClient {
             }
             // It ends only with the hub, which this holds.
             let _changed = self.seen.changed().await;
+            if !self.turn.is_zero() {
+                sleep(self.turn).await;
+            }
         }
     }
 
@@ -208,6 +232,32 @@ impl EventClient {
     }
 }
 
+/// The time between an event and the turn of a client that found so many others.
+fn turn(others: usize) -> Duration {
+    Duration::from_millis(u64::try_from(others % TURNS).unwrap_or_default())
+}
+
+impl PublishedEvent {
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// Its text, which `write` makes for the first reader. All readers write it alike.
+    pub fn text(&self, write: impl FnOnce(&Event) -> String) -> &Bytes {
+        self.text.get_or_init(|| write(&self.event).into())
+    }
+}
+
+impl From<Event> for PublishedEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            text: OnceLock::new(),
+        }
+    }
+}
+
 impl Drop for EventClient {
     fn drop(&mut self) {
         self.hub.clients.fetch_sub(1, Ordering::Relaxed);
@@ -239,7 +289,7 @@ mod tests {
         while let Some(next) = client.take() {
             match next {
                 NextEvents::Events(events) => {
-                    ids.extend(events.iter().map(|event| event.id.clone()));
+                    ids.extend(events.iter().map(|event| event.event().id.clone()));
                 }
                 NextEvents::Gap(gap) => ids.push(format!("{} {:?}", gap.id, gap.body)),
             }
@@ -262,8 +312,31 @@ mod tests {
         let NextEvents::Events(events) = next else {
             panic!("{next:?}");
         };
-        assert_eq!(events[0].id, "abc-3");
+        assert_eq!(events[0].event().id, "abc-3");
         assert_eq!(taken(&mut back), ["abc-3"]);
+    }
+
+    #[test]
+    fn clients_take_turns_and_the_first_waits_for_nobody() {
+        assert_eq!(turn(0), Duration::ZERO);
+        assert_eq!(turn(7), Duration::from_millis(7));
+        assert_eq!(turn(TURNS), Duration::ZERO);
+        assert!(turn(usize::MAX) < Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_text_is_made_once() {
+        let hub = hub();
+        publish(&hub, 1);
+        let read = |text: &'static str| {
+            let next = client(&hub, &EventStart::Last(1)).take();
+            let Some(NextEvents::Events(events)) = next else {
+                panic!("{next:?}");
+            };
+            events[0].text(|_| text.to_owned()).clone()
+        };
+        assert_eq!(read("first"), "first");
+        assert_eq!(read("second"), "first");
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub use self::{
     controller::Controller,
     drill_error::DrillError,
     error::ControlError,
-    event_hub::{EventClient, EventHub, EventStart, NextEvents},
+    event_hub::{EventClient, EventHub, EventStart, NextEvents, PublishedEvent},
     feedback_desk::{Answer, AnswerName, FindAnswerError},
     flag_kpis::FlagKpiQuery,
     idempotency::{KeyGuard, ReplayedResponse},

@@ -4,12 +4,20 @@
 //! A line holds no query, cookie, token or other header value, since those are often secrets; the combined format holds
 //! `Referer`, without its user, query and fragment, and `User-Agent`.
 
-use std::{borrow::Cow, io::Write};
+use std::{
+    borrow::Cow,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use super::{
-    Escaped, access_common::write_common, access_record::AccessRecord, escape::escape_json, names,
+    Escaped, access_common::write_common, access_record::AccessRecord,
+    batched_writer::BatchedWriter, escape::escape_json, names,
 };
 
 /// A whole, of which a part of the successful requests is written.
@@ -45,13 +53,16 @@ struct ActiveLog {
 pub struct AccessLogGuard {
     _thread: WorkerGuard,
     dropped: ErrorCounter,
+    /// Lines that could not be written.
+    lost: Arc<AtomicU64>,
 }
 
 impl AccessLogGuard {
     /// Adds the number of dropped lines to the metrics. Call it every few seconds.
     pub fn upkeep(&self) {
+        let lost = self.lost.load(Ordering::Relaxed);
         metrics::counter!(names::ACCESS_LOG_DROPPED.0)
-            .absolute(self.dropped.dropped_lines() as u64);
+            .absolute(self.dropped.dropped_lines() as u64 + lost);
     }
 }
 
@@ -67,11 +78,12 @@ impl AccessLog {
         format: AccessFormat,
         queue: usize,
     ) -> (Self, AccessLogGuard) {
+        let lost = Arc::default();
         let (writer, thread) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(queue.max(1))
             .thread_name("access-log")
-            .finish(target);
+            .finish(BatchedWriter::new(target, &lost));
         let dropped = writer.error_counter();
         (
             Self(Some(ActiveLog {
@@ -82,6 +94,7 @@ impl AccessLog {
             AccessLogGuard {
                 _thread: thread,
                 dropped,
+                lost,
             },
         )
     }

@@ -19,11 +19,11 @@ use crate::stats::BOUNDS_SECONDS;
 
 /// Always 1; its labels identify the build.
 pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The running build");
-/// Access-log lines that were dropped because their queue was full.
+/// Access-log lines that were dropped: their queue was full, or their target did not take them.
 pub const ACCESS_LOG_DROPPED: Metric = (
     "switchback_access_log_dropped_total",
     Kind::Counter,
-    "Access log lines dropped because the queue was full",
+    "Access log lines dropped because the queue was full or their target did not take them",
 );
 /// Requests to the admin API that were not authorized, by reason.
 pub const ADMIN_AUTH_FAILURES: Metric = (

@@ -6,6 +6,7 @@ mod guards;
 mod options;
 mod refusals;
 mod repeats;
+mod shared_reads;
 mod status;
 mod work;
 

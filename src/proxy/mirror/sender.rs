@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::nice;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
@@ -23,6 +24,9 @@ use crate::table::{LiveTable, Mirror};
 /// Interval for closing idle connections.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Lowest priority of a thread, as a nice value.
+const LEAST: i32 = 19;
+
 /// The state of the thread.
 struct Sender {
     /// The live table: what it does not mirror any more is not sent.
@@ -38,6 +42,10 @@ pub(super) fn run(
     table: Arc<LiveTable>,
     tls: Arc<UpstreamTlsConfigs>,
 ) {
+    // A copy can wait for a worker that wants the same core.
+    if let Err(error) = nice(LEAST) {
+        tracing::warn!(%error, "mirrored requests cannot step back behind those of users");
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => LocalSet::new().block_on(&runtime, send_all(parcels, table, tls)),

@@ -1,6 +1,6 @@
 // The stream of events: what happens is shown at once, and kept in a short list.
 
-import { refresh } from './feed.js';
+import { SHARED, refresh } from './feed.js';
 import { mayRead } from './session.js';
 import { state, update } from './store.js';
 
@@ -20,7 +20,7 @@ function take(message) {
   const event = JSON.parse(message.data);
   const known = state.events.filter(({ id }) => id !== event.id);
   update({ events: [event, ...known].slice(0, MOST) });
-  refresh();
+  refresh(SHARED);
 }
 
 function close() {

@@ -25,11 +25,15 @@ function path() {
   return `v1/status?limit=${ROUTES}${after}`;
 }
 
-async function ask() {
+// Allows what another page was answered within this second, if nothing has happened since.
+export const SHARED = { 'cache-control': 'max-age=1' };
+
+async function ask(headers) {
+  const options = { timeout: TIMEOUT, headers };
   if (!mayRead(state.session)) return;
   const asked = path();
   try {
-    const [status, figures] = await Promise.all([get(asked, { timeout: TIMEOUT }), readFigures(TIMEOUT)]);
+    const [status, figures] = await Promise.all([get(asked, options), readFigures(options)]);
     if (asked === path()) update({ status, figures, statusAt: now(), lost: undefined });
   } catch (error) {
     if (error.status === 404 && state.after !== undefined) update({ after: undefined });
@@ -38,14 +42,14 @@ async function ask() {
 }
 
 // Asks at once, and then again and again. Requests do not overlap.
-export async function refresh() {
+export async function refresh(headers = {}) {
   clearTimeout(timer);
   if (isAsking) return;
   isAsking = true;
-  await ask();
+  await ask(headers);
   isAsking = false;
   clearTimeout(timer);
-  timer = setTimeout(refresh, document.hidden ? HIDDEN_INTERVAL : INTERVAL);
+  timer = setTimeout(() => refresh(SHARED), document.hidden ? HIDDEN_INTERVAL : INTERVAL);
 }
 
 // Age of what is shown; that of the figures counts from the time at which the server read them.

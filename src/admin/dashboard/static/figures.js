@@ -6,7 +6,7 @@ import { state } from './store.js';
 // Window of the figures and their lines in seconds: short, so that it shows soon what a change does.
 export const WINDOW = 60;
 
-export const readFigures = timeout => get(`v1/kpis?window=${WINDOW}s&points=${WINDOW}`, { timeout });
+export const readFigures = options => get(`v1/kpis?window=${WINDOW}s&points=${WINDOW}`, options);
 
 export const kpisOfRoute = route => state.figures?.routes.find(entry => entry.route === route);
 
