@@ -46,10 +46,7 @@ fn respond<'s>(
     handle: &'s StreamHandle,
     head: http2::Head,
 ) -> Pin<Box<dyn Future<Output = ()> + 's>> {
-    match open(client, handle, head) {
-        Ok(opened) => Box::pin(forward(client, handle, opened)),
-        Err(refused) => Box::pin(refuse(client, handle, *refused)),
-    }
+    Box::pin(exchange(client, handle, head))
 }
 
 async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Rejection, Head)) {
@@ -78,55 +75,54 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
     respond_refused(own, &mut writer).await;
 }
 
-/// A request whose head is valid.
-struct Opened {
-    head: Head,
-    meta: RequestMeta,
-    request: Request,
-}
-
 /// Validates a head and, in the same synchronous section, selects for it.
+///
+/// The request is written where it stays: it is too large to be moved often.
 fn open(
     client: &ClientIo,
     handle: &StreamHandle,
-    head: http2::Head,
-) -> Result<Opened, Box<(Rejection, Head)>> {
-    let head = Head::new(head, Arc::clone(&client.worker.shared));
+    head: &Head,
+    place: &mut Option<Request>,
+) -> Result<RequestMeta, Rejection> {
     let validated = head.validate(|parts| {
         let length = content_length(parts.facts.framing);
         if length.is_some_and(|length| !handle.engine().expect(handle.key(), length)) {
             return Err(Rejection::request(Reason::LengthMismatch));
         }
         let from = (client.peer, client.preview);
-        Ok((parts.meta(), Request::start(&client.worker, from, parts)))
+        Request::start_in(place, &client.worker, from, parts);
+        Ok(parts.meta())
     });
-    match validated.flatten() {
-        Ok((meta, request)) => Ok(Opened {
-            head,
-            meta,
-            request,
-        }),
-        Err(rejection) => Err(Box::new((rejection, head))),
-    }
+    validated.flatten()
 }
 
+/// Serves one request. It is opened in the box where it is served: what a future captures is moved into its box.
 // An async fn would keep its arguments twice.
-fn forward<'s>(
+fn exchange<'s>(
     client: &'s ClientIo,
     handle: &'s StreamHandle,
-    opened: Opened,
+    head: http2::Head,
 ) -> impl Future<Output = ()> {
-    let Opened {
-        head,
-        meta,
-        mut request,
-    } = opened;
-    let (mut body, mut writer) = client.split(handle, meta.is_grpc, meta.asked.websocket);
-    let mut head = Some(head);
+    let mut head = Some(Head::new(head, Arc::clone(&client.worker.shared)));
     async move {
+        let mut place = None;
+        let opened = head
+            .as_ref()
+            .map(|head| open(client, handle, head, &mut place));
+        let (meta, request) = match (opened, &mut place) {
+            (Some(Ok(meta)), Some(request)) => (meta, request),
+            (Some(Err(rejection)), _) => {
+                if let Some(head) = head {
+                    Box::pin(refuse(client, handle, (rejection, head))).await;
+                }
+                return;
+            }
+            _ => return,
+        };
+        let (mut body, mut writer) = client.split(handle, meta.is_grpc, meta.asked.websocket);
         let end = {
             let mut serving = pin!(request::serve(
-                &mut request,
+                request,
                 &meta,
                 &mut head,
                 &mut body,
@@ -139,18 +135,22 @@ fn forward<'s>(
             })
             .await
         };
-        if let Some(RequestEnd::Upgraded(upgraded)) = end {
-            writer.hand_over();
-            let mut tunnel = Tunnel {
-                context: request.context,
-                upgraded,
-                received: None,
-                is_websocket: true,
-            };
-            return Box::pin(tunnel.run(TunnelEnd::Stream(handle))).await;
-        }
-        drop(request);
-        if end.is_some() && writer.is_whole() {
+        let is_ended = match end {
+            Some(RequestEnd::Upgraded(upgraded)) => {
+                writer.hand_over();
+                let Some(request) = place else { return };
+                let mut tunnel = Tunnel {
+                    context: request.context,
+                    upgraded,
+                    received: None,
+                    is_websocket: true,
+                };
+                return Box::pin(tunnel.run(TunnelEnd::Stream(handle))).await;
+            }
+            end => end.is_some(),
+        };
+        drop(place);
+        if is_ended && writer.is_whole() {
             body.end().await;
         }
     }
