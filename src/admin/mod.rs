@@ -10,6 +10,8 @@
 //! | `/v1/routes/{route}/switch` | POST | gives all requests to one release |
 //! | `/v1/routes/{route}/promote` | POST | gives all requests to the canary |
 //! | `/v1/routes/{route}/abort` | POST | gives all requests to the stable release |
+//! | `/v1/routes/{route}/pause` | POST | pauses it: its requests wait |
+//! | `/v1/routes/{route}/resume` | POST | resumes it |
 //! | `/v1/routes/{route}/preview` | POST | makes a token for requests to a release, at weight 0 too |
 //! | `/v1/routes/{route}/mirror` | GET | its mirror, and how the copies compare with their originals |
 //! | `/v1/routes/{route}/rollback` | POST | restores the route's previous split |
@@ -94,6 +96,7 @@ mod openapi;
 mod page;
 mod pages;
 mod params;
+mod pause;
 mod preview;
 mod probes;
 mod problems;

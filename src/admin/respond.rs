@@ -230,7 +230,9 @@ enum ErrorScope {
 impl ErrorScope {
     fn of(change: &Change) -> Self {
         match change {
-            Change::SetEndpoints { .. } | Change::SetSplit { .. } => Self::Alone,
+            Change::SetEndpoints { .. } | Change::SetPause { .. } | Change::SetSplit { .. } => {
+                Self::Alone
+            }
             Change::Abort { .. }
             | Change::Batch { .. }
             | Change::PatchFlag { .. }

@@ -25,7 +25,7 @@ use super::{
     error::{no_such_method, no_such_path},
     events, feedback, flag_kpis, flags,
     idempotency::answer_repeats,
-    import, kpis, limits, mirrors, openapi, preview, probes, quarantine,
+    import, kpis, limits, mirrors, openapi, pause, preview, probes, quarantine,
     recent_answers::{RecentAnswers, share},
     releases,
     respond::audit,
@@ -141,6 +141,8 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(split::switch))
         .routes(routes!(split::promote))
         .routes(routes!(split::abort))
+        .routes(routes!(pause::pause))
+        .routes(routes!(pause::resume))
         .routes(routes!(releases::list_releases))
         .routes(routes!(
             releases::read_release,

@@ -81,8 +81,8 @@ pub use self::{
     receipt::{DryRun, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},
     requests::{
-        MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,
-        SplitRequest, SwitchRequest,
+        MessageRequest, PauseRequest, PromoteRequest, RollbackRequest, RouteBody,
+        SplitPatchRequest, SplitRequest, SwitchRequest,
     },
     return_parts::ReturnParts,
     rollout::{

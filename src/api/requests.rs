@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::model::{Percents, ReleaseName, Revision, RouteSpec, Weights};
+use crate::model::{HumanDuration, Percents, ReleaseName, Revision, RouteSpec, Weights};
 
 /// `PUT /v1/routes/{route}/split`: all weights of the route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -65,6 +65,23 @@ pub struct PromoteRequest {
     /// The release to promote; required only where the canary is ambiguous.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<ReleaseName>,
+    /// Reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 256)]
+    pub message: Option<String>,
+}
+
+/// `POST /v1/routes/{route}/pause`: the requests of the route wait. The body is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PauseRequest {
+    /// Longest wait of a request, 1 second to 10 minutes; 30 seconds by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_wait: Option<HumanDuration>,
+    /// Requests that may wait; 1,000 by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 10_000)]
+    pub max_waiting: Option<u32>,
     /// Reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]

@@ -18,6 +18,7 @@ use super::{
     mirrors::MirrorVerb,
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, over, period, revision, version},
+    pause::{PAUSE_HELP, PauseArgs, RESUME_HELP, ResumeArgs},
     plan::PlanVerb,
     quarantine::{QUARANTINE_HELP, QuarantineVerb},
     resources::{ReleaseVerb, RouteVerb},
@@ -341,6 +342,12 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Let further requests of a route wait, while its agents restart
+    #[command(after_help = PAUSE_HELP)]
+    Pause(Box<PauseArgs>),
+    /// Serve the requests of a paused route
+    #[command(after_help = RESUME_HELP)]
+    Resume(ResumeArgs),
     /// Give all requests of a route to its stable release
     #[command(
         after_help = "It ends a trial. If the canary was promoted already, use `switchback rollback`; while a rollout runs, `switchback rollout abort`.\nWith --over it goes in up to ten parts; the same without it gives the rest at once.\n\nExamples:\n  switchback abort chat -m 'errors in green'\n  switchback abort chat --over 30s"

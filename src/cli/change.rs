@@ -213,7 +213,7 @@ fn spread(ask: ApiRequest, over: Option<HumanDuration>) -> ApiRequest {
     }
 }
 
-async fn on_route(
+pub(super) async fn on_route(
     client: &Client,
     route: &RouteName,
     ask: ApiRequest,

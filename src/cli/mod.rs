@@ -34,6 +34,7 @@ mod outlook;
 mod output;
 mod part;
 mod passphrase;
+mod pause;
 mod plan;
 mod preview;
 mod private_file;
@@ -196,6 +197,8 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
         } => change::abort(client, &route, (force, cut, over), change).await,
         ChangeVerb::Apply(import) => table::apply(client, import).await,
         ChangeVerb::Change(many) => changes::change(client, *many).await,
+        ChangeVerb::Pause(args) => pause::pause(client, *args).await,
+        ChangeVerb::Resume(args) => pause::resume(client, args).await,
         ChangeVerb::Promote {
             route,
             to,

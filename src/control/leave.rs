@@ -35,6 +35,7 @@ fn cause_of(change: &Change) -> LeaveCause {
         | Change::Replace { .. }
         | Change::SetEndpoints { .. }
         | Change::SetFlagState { .. }
+        | Change::SetPause { .. }
         | Change::SetPercents { .. }
         | Change::SetSplit { .. } => LeaveCause::Split,
     }

@@ -22,8 +22,11 @@ mod learned_pins;
 mod mcp_sessions;
 mod mcp_streams;
 mod observe;
+mod paused_requests;
 mod peak_ewma;
 mod pick;
+mod rate_buckets;
+mod rate_limits;
 mod registry;
 mod room;
 mod roster;
@@ -47,7 +50,10 @@ pub use self::{
     learned_pins::{LearnedPin, LearnedPins},
     mcp_sessions::{McpMove, McpMoveGuard, McpMoving, McpSession, McpSessions},
     mcp_streams::{McpStream, McpStreams},
+    paused_requests::{PausedRequest, PausedRequests},
     pick::{Pick, PickError},
+    rate_buckets::RateBuckets,
+    rate_limits::RateLimitOf,
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,
 };

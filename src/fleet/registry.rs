@@ -10,13 +10,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    Roster,
+    RateBuckets, RateLimitOf, Roster,
     flag_cells::{FlagCellKey, FlagCells},
+    paused_requests::{PausedRequests, PausedRoutes},
+    rate_limits::RateLimits,
 };
 use crate::{
     model::{
-        EndpointSpec, FlagName, Hashed, ReleaseName, ReleaseSpec, RouteName, VariantMark,
-        VariantName, Version,
+        EndpointSpec, FlagName, Hashed, RateLimitSpec, ReleaseName, ReleaseSpec, RouteName,
+        VariantMark, VariantName, Version,
     },
     stats::{Halves, MirrorCounters, OutcomeTable},
 };
@@ -80,6 +82,8 @@ pub struct Fleet {
     halved: BTreeSet<RouteName>,
     halves: Mutex<HalvesMap>,
     flag_cells: FlagCells,
+    rate_limits: RateLimits,
+    paused: PausedRoutes,
     hasher: RandomState,
     watched: ArcSwap<Vec<WatchedRelease>>,
     lookups: ArcSwap<Vec<WatchedRelease>>,
@@ -97,6 +101,8 @@ impl Fleet {
             halved: BTreeSet::new(),
             halves: Mutex::default(),
             flag_cells: FlagCells::default(),
+            rate_limits: RateLimits::default(),
+            paused: PausedRoutes::default(),
             hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
@@ -229,6 +235,26 @@ impl Fleet {
     /// Counters of the variants with these marks, as far as there are any.
     pub fn marked_flag_cells(&self, marks: &[VariantMark]) -> Vec<Arc<OutcomeTable>> {
         self.flag_cells.marked(marks)
+    }
+
+    /// Buckets of a rate limit of a route; full ones if no table has the same limit.
+    pub fn rate_buckets(
+        &self,
+        route: &RouteName,
+        of: RateLimitOf,
+        spec: &RateLimitSpec,
+    ) -> Arc<RateBuckets> {
+        self.rate_limits.of((route.clone(), of), spec)
+    }
+
+    /// Number of the requests that wait on a route while it is paused.
+    pub fn paused_requests(&self, route: &RouteName) -> Arc<PausedRequests> {
+        self.paused.of(route)
+    }
+
+    /// The paused routes of all tables, and how many requests wait on each.
+    pub fn paused_routes(&self) -> Vec<(RouteName, u32)> {
+        self.paused.all()
     }
 
     /// Removes counters that no table holds and that `keep` rejects, such as those of retired releases.

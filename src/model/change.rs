@@ -7,13 +7,15 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::{
-    EndpointSpec, FlagName, FlagPatch, FlagSpec, FlagState, Hashed, Percents, Problem,
+    EndpointSpec, FlagName, FlagPatch, FlagSpec, FlagState, Hashed, PauseSpec, Percents, Problem,
     ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableDocument, TableState, Weights,
 };
 
 mod apply;
 mod batch;
 mod flags;
+mod pause;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -107,6 +109,14 @@ pub enum Change {
         flag: FlagName,
         /// The new state.
         state: FlagState,
+    },
+    /// Pauses a route, or resumes it.
+    SetPause {
+        /// The route.
+        route: RouteName,
+        /// The pause; without one, the route is resumed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pause: Option<PauseSpec>,
     },
     /// Gives percents to some releases of a route; the others share the rest in their present proportion.
     SetPercents {
@@ -223,6 +233,7 @@ impl Change {
             | Self::PatchSplit { route, .. }
             | Self::Promote { route, .. }
             | Self::RemoveRoute { route }
+            | Self::SetPause { route, .. }
             | Self::SetPercents { route, .. }
             | Self::SetSplit { route, .. }
             | Self::Switch { route, .. } => Some(route),
@@ -256,6 +267,7 @@ impl Change {
             | Self::RemoveRoute { .. }
             | Self::Replace { .. }
             | Self::SetFlagState { .. }
+            | Self::SetPause { .. }
             | Self::SetPercents { .. }
             | Self::SetSplit { .. }
             | Self::Switch { .. } => None,
@@ -279,6 +291,7 @@ impl Change {
             | Self::RemoveRoute { .. }
             | Self::Replace { .. }
             | Self::SetEndpoints { .. }
+            | Self::SetPause { .. }
             | Self::SetPercents { .. }
             | Self::SetSplit { .. }
             | Self::Switch { .. } => None,

@@ -9,6 +9,7 @@ mod agent_protocol;
 mod balance;
 mod change;
 mod chunked_map;
+mod cors;
 mod date;
 mod diff;
 mod digest;
@@ -24,6 +25,7 @@ mod flag_patch;
 mod flag_type;
 mod flag_value;
 mod growth;
+mod guard;
 mod health;
 mod hook;
 mod in_flight;
@@ -36,9 +38,11 @@ mod moves;
 mod name;
 mod opinion;
 mod outcome;
+mod pause;
 mod percent;
 mod problem;
 mod public_url;
+mod rate_limit;
 mod release;
 pub mod rendezvous;
 mod request;
@@ -52,6 +56,7 @@ mod size;
 mod sorted_map;
 mod table;
 mod text_serde;
+mod token_bucket;
 mod unique_json;
 mod variant_mark;
 mod way_back;
@@ -65,6 +70,7 @@ pub use self::{
     balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
+    cors::CorsSpec,
     date::{Date, DateError},
     diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
@@ -83,6 +89,7 @@ pub use self::{
     flag_type::FlagType,
     flag_value::FlagValue,
     growth::{Growth, rescues},
+    guard::{GuardSpec, SecretDigest},
     health::{HealthMethod, HealthSpec, StatusRange},
     hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
@@ -98,9 +105,11 @@ pub use self::{
     },
     opinion::{Opinion, OpinionSign, Thumb},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
+    pause::PauseSpec,
     percent::{Percent, Percents},
     problem::{Problem, closest},
     public_url::PublicUrl,
+    rate_limit::{Period, Rate, RateLimitSpec},
     release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
     retries::{Fallback, RetriesSpec},
@@ -116,6 +125,7 @@ pub use self::{
     size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
+    token_bucket::TokenBucket,
     unique_json::UniqueJson,
     variant_mark::{VariantMark, VariantMarks},
     way_back::{LONGEST_REASON, RollbackSpec},

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, FeedbackBy, FlagName,
-    HumanDuration, InFlightSpec, MirrorSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName,
-    RetriesSpec, RouteName, Weights,
+    AffinitySource, AgentCards, AgentProtocol, CorsSpec, DrillRequestSpec, Fallback, FeedbackBy,
+    FlagName, GuardSpec, HumanDuration, InFlightSpec, MirrorSpec, Overrides, PauseSpec, PinLost,
+    PinSource, PublicUrl, RateLimitSpec, ReleaseName, RetriesSpec, RouteName, Size, Weights,
 };
 
 /// Decisions about a route.
@@ -109,6 +109,22 @@ pub struct RouteSpec {
     /// Release that gets copies of a share of the requests; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSpec>,
+    /// Limit on the rate of requests with the same key; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitSpec>,
+    /// Longest body of a request; a longer one is refused with 413. No limit by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^[0-9]{1,12}(B|KiB|MiB|GiB)$", example = "1MiB")]
+    pub max_body: Option<Size>,
+    /// Credentials that requests need; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardSpec>,
+    /// Web pages of other origins that may read answers; the endpoints decide by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<CorsSpec>,
+    /// Pause: requests wait until it is gone. Not paused by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<PauseSpec>,
     /// Upgrade protocols allowed in addition to WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
@@ -332,6 +348,11 @@ impl RouteSpec {
             flag_baggage: false,
             drill: Vec::new(),
             mirror: None,
+            rate_limit: None,
+            max_body: None,
+            guard: None,
+            cors: None,
+            pause: None,
             upgrades: Vec::new(),
             last_whole: None,
         }

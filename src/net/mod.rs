@@ -36,7 +36,7 @@ pub use hosts::Hosts;
 pub use http_post::{Post, PostError, post};
 pub use listen::{BoundListener, adopt_listener, bind_listener};
 pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
-pub use rate_limit::{RateLimit, Rates};
+pub use rate_limit::{RateLimit, Rates, client_network};
 pub use stream::{Eof, Stream};
 pub use ticketer::TicketKey;
 pub use timer::{Deadline, LazyDeadline, Tick, Timers};

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use crate::model::TokenBucket;
+
 /// Clients that are remembered; further ones are refused while all of these are busy.
 const MOST_CLIENTS: usize = 10_000;
 /// Microseconds of a second.
@@ -18,7 +20,7 @@ pub struct Rates {
     pub all: u32,
 }
 
-/// The generic cell rate algorithm: a bucket is the time at which it will be full again.
+/// A token bucket for each client: the time at which it will be full again.
 #[derive(Debug)]
 pub struct RateLimit {
     rates: Rates,
@@ -40,7 +42,7 @@ impl RateLimit {
 
     /// Takes a request of a client, at a time in microseconds; false if it is one too many.
     pub fn take(&mut self, client: IpAddr, now: u64) -> bool {
-        let client = network(client);
+        let client = client_network(client);
         let of_client = self.clients.get(&client).copied();
         if of_client.is_none() && !self.has_place(now) {
             return false;
@@ -69,13 +71,13 @@ impl RateLimit {
 /// The time at which a bucket will be full after a request; `None` if it is empty. It holds the requests of one second.
 fn full_at(full: u64, rate: u32, now: u64) -> Option<u64> {
     let rate = u64::from(rate.max(1));
-    let each = SECOND.div_ceil(rate);
-    let next = full.max(now).saturating_add(each);
-    (next - now <= each.saturating_mul(rate.max(SMALLEST_BURST))).then_some(next)
+    let bucket = TokenBucket::new(SECOND.div_ceil(rate), rate.max(SMALLEST_BURST));
+    let debt = bucket.take(full.saturating_sub(now)).ok()?;
+    Some(now.saturating_add(debt))
 }
 
 /// The client of an address: who has one of IPv6 has the other 2^64 of its network as well.
-fn network(address: IpAddr) -> IpAddr {
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

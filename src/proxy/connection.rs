@@ -360,6 +360,7 @@ mod tests {
             client,
             is_trusted: false,
             is_secure: false,
+            is_own: false,
         };
         let mut connection = Connection::new(worker, Stream::Tcp(tcp), peer, false, permit);
         let size = size_of_val(&connection.exchange(None));

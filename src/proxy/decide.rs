@@ -1,6 +1,6 @@
 //! The release of a request: an override comes before a pin, and that before the split.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 
 use crate::message::KnownField;
@@ -11,6 +11,7 @@ use crate::table::{Route, RoutingTable, SplitEntry};
 use super::agent_ids;
 use super::body_form::Peeked;
 use super::error::ProxyError;
+use super::guarded::Guarded;
 use super::io::RequestParts;
 use super::pins::{PinRefusal, Pinned, Pins, now_seconds};
 use super::session::Session;
@@ -31,6 +32,8 @@ pub(super) struct DecisionInput<'c> {
     pub(super) session: &'c Cell<Session>,
     /// True if the release that was decided on could not answer: the fallback of the route is to.
     pub(super) falls_back: bool,
+    /// Gets the notes of the guards, on a route with guards.
+    pub(super) guarded: &'c OnceCell<Box<Guarded>>,
     /// The result of a look at the body.
     pub(super) peeked: Option<&'c Peeked>,
 }

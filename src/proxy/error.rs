@@ -3,11 +3,14 @@
 //! The client sees a status, a reason from a closed list and the request's id; internal text goes to the log only.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::message::{self, Rejection};
+use crate::message::Rejection;
 use crate::model::{AttemptFailure, CutCause, Fault, LeaveCause};
-use crate::telemetry::names;
+use crate::table::AccessGuard;
 
+use super::error_reason::ErrorReason;
 use super::session_move::MoveError;
 use super::work_class::Cut;
 
@@ -29,9 +32,24 @@ pub(super) enum ProxyError {
     /// The request names its release by a preview token that is forged, for another route, or over.
     #[error("the preview token is not valid")]
     OverrideRefused,
+    /// The route is paused, and the request has waited for too long or finds too many that wait.
+    #[error("the route is paused")]
+    Paused,
     /// The endpoint of a pinned session is gone, and the route lets no other serve it. With the status.
     #[error("the endpoint of the session is gone")]
     PinLost(u16),
+    /// A page of another origin asks if it may send a request: it may, and no endpoint has to be asked.
+    #[error("the preflight is answered by the proxy")]
+    Preflight,
+    /// A page of another origin asks the same, and may not read answers of the route.
+    #[error("the origin is not allowed")]
+    OriginRefused,
+    /// The rate limit of the route is reached, or that of failures at its guard, for this time.
+    #[error("too many requests")]
+    RateLimited(Duration),
+    /// The request has not the credentials that its route asks for.
+    #[error("credentials are required")]
+    Unauthorized(Arc<AccessGuard>),
     /// No permit of the release became free in time.
     #[error("timeout in the queue of the release")]
     QueueTimeout,
@@ -93,7 +111,7 @@ pub(super) enum UpstreamError {
     Status(u16),
     /// TLS cannot be set up as configured.
     #[error("the TLS settings of the release are unusable")]
-    Tls(#[source] std::sync::Arc<crate::net::NetError>),
+    Tls(#[source] Arc<crate::net::NetError>),
 }
 
 /// Failure of a client.
@@ -110,57 +128,6 @@ pub(super) enum ClientError {
     Silent,
 }
 
-/// Reason for a response of the proxy's own: a label, a header and a word in the log. In alphabetical order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorReason {
-    /// The endpoint's response was invalid.
-    BadAnswer,
-    /// The request was invalid.
-    BadRequest(message::Reason),
-    /// No connection to an endpoint.
-    ConnectFailed,
-    /// No connection to an endpoint in time.
-    ConnectTimeout,
-    /// The response did not begin in time.
-    FirstByteTimeout,
-    /// The request was not to be forwarded any further (`Max-Forwards: 0`).
-    MaxForwards,
-    /// No endpoint is available.
-    NoEndpoint,
-    /// No route matches.
-    NoRoute,
-    /// A limit on requests was reached.
-    Overloaded,
-    /// A preview token is not valid.
-    OverrideRefused,
-    /// The endpoint of a pinned session is gone.
-    PinLost,
-    /// No permit became free in time.
-    QueueTimeout,
-    /// The release left the route, and the time of what was in flight on it is over.
-    ReleaseLeft,
-    /// The release was removed, and its time to drain is over.
-    ReleaseRemoved,
-    /// The request as a whole exceeded its timeout.
-    RequestTimeout,
-    /// The session cannot go on.
-    SessionLost,
-    /// The session could not be begun anew at the moment.
-    SessionMove,
-    /// The process ends, and the time of what was in flight is over.
-    ShuttingDown,
-    /// The endpoint was idle for too long.
-    Silence,
-    /// The response did not begin in the time of one attempt.
-    TryTimeout,
-    /// An override names a release that the route does not have.
-    UnknownRelease,
-    /// The endpoint closed the connection before it responded.
-    UpstreamClosed,
-    /// The endpoint responded with a status after which the request was to be sent again.
-    UpstreamStatus,
-}
-
 impl ProxyError {
     /// The party at fault.
     pub(super) fn fault(&self) -> Fault {
@@ -168,13 +135,19 @@ impl ProxyError {
             Self::NoEndpoint
             | Self::NoRoute
             | Self::Overloaded
+            | Self::Paused
             | Self::PinLost(_)
             | Self::QueueTimeout
             | Self::ReleaseLeft(_)
             | Self::SessionLost(_) => Fault::Switchback,
-            Self::LastHop(_) | Self::OverrideRefused | Self::Refused(_) | Self::UnknownRelease => {
-                Fault::Client
-            }
+            Self::LastHop(_)
+            | Self::OriginRefused
+            | Self::OverrideRefused
+            | Self::Preflight
+            | Self::RateLimited(_)
+            | Self::Refused(_)
+            | Self::Unauthorized(_)
+            | Self::UnknownRelease => Fault::Client,
             Self::RequestTimeout | Self::Upstream(_) => Fault::Upstream,
         }
     }
@@ -193,10 +166,14 @@ impl ProxyError {
             Self::LastHop(_) => ErrorReason::MaxForwards,
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
+            Self::OriginRefused => ErrorReason::OriginRefused,
             Self::Overloaded => ErrorReason::Overloaded,
             Self::OverrideRefused => ErrorReason::OverrideRefused,
+            Self::Paused => ErrorReason::Paused,
             Self::PinLost(_) => ErrorReason::PinLost,
+            Self::Preflight => ErrorReason::Preflight,
             Self::QueueTimeout => ErrorReason::QueueTimeout,
+            Self::RateLimited(_) => ErrorReason::RateLimited,
             Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
             Self::ReleaseLeft(cut) => match cut.cause {
                 CutCause::Left(LeaveCause::Remove) => ErrorReason::ReleaseRemoved,
@@ -206,6 +183,7 @@ impl ProxyError {
             Self::RequestTimeout => ErrorReason::RequestTimeout,
             Self::SessionLost(error) if error.is_temporary() => ErrorReason::SessionMove,
             Self::SessionLost(_) => ErrorReason::SessionLost,
+            Self::Unauthorized(_) => ErrorReason::Unauthorized,
             Self::UnknownRelease => ErrorReason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
         }
@@ -215,11 +193,18 @@ impl ProxyError {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::LastHop(_) => 200,
-            Self::OverrideRefused => 403,
+            Self::OriginRefused | Self::OverrideRefused => 403,
+            Self::Preflight => 204,
+            Self::RateLimited(_) => 429,
+            Self::Unauthorized(_) => 401,
             Self::PinLost(status) => *status,
             Self::SessionLost(error) if error.is_temporary() => 503,
             Self::NoRoute | Self::SessionLost(_) | Self::UnknownRelease => 404,
-            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
+            Self::NoEndpoint
+            | Self::Overloaded
+            | Self::Paused
+            | Self::QueueTimeout
+            | Self::ReleaseLeft(_) => 503,
             Self::RequestTimeout => 504,
             Self::Refused(rejection) => rejection.status,
             Self::Upstream(error) => error.status(),
@@ -229,6 +214,14 @@ impl ProxyError {
     /// True if the response lists the allowed methods (RFC 9110, section 15.5.6).
     pub(super) fn names_methods(&self) -> bool {
         matches!(self, Self::LastHop(None)) || self.status() == 405
+    }
+
+    /// Seconds after which a request would pass, where that is known.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(wait) => Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            _ => None,
+        }
     }
 
     /// True if the response says when to come back: the error is about this moment.
@@ -303,42 +296,5 @@ const fn left(cause: CutCause) -> &'static str {
 impl From<Rejection> for ProxyError {
     fn from(rejection: Rejection) -> Self {
         Self::Refused(rejection)
-    }
-}
-
-impl ErrorReason {
-    /// Counts a request to which the proxy responded itself, without a release or instead of one.
-    pub(super) fn count(self) {
-        metrics::counter!(names::REJECTED.0, "reason" => self.as_str()).increment(1);
-    }
-
-    /// Value of `x-switchback-reason`, of logs and of metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BadAnswer => "bad_answer",
-            Self::BadRequest(reason) => reason.as_str(),
-            Self::ConnectFailed => "connect_failed",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::FirstByteTimeout => "first_byte_timeout",
-            Self::MaxForwards => "max_forwards",
-            Self::NoEndpoint => "no_endpoint",
-            Self::NoRoute => "no_route",
-            Self::Overloaded => "overloaded",
-            Self::OverrideRefused => "override_refused",
-            Self::PinLost => "pin_lost",
-            Self::QueueTimeout => "queue_timeout",
-            Self::ReleaseLeft => "release_left",
-            Self::ReleaseRemoved => "release_removed",
-            Self::RequestTimeout => "request_timeout",
-            Self::SessionLost => "session_lost",
-            Self::SessionMove => "session_move",
-            Self::ShuttingDown => "shutting_down",
-            Self::Silence => "upstream_silent",
-            Self::TryTimeout => "try_timeout",
-            Self::UnknownRelease => "unknown_release",
-            Self::UpstreamClosed => "upstream_closed",
-            Self::UpstreamStatus => "upstream_status",
-        }
     }
 }

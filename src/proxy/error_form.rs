@@ -133,6 +133,7 @@ fn is_json_rpc(method: &[u8], path: &[u8]) -> bool {
 /// Name of the `google.rpc.Code` for a status.
 const fn google_status(status: u16) -> &'static str {
     match status {
+        401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         408 | 504 => "DEADLINE_EXCEEDED",

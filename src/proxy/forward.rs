@@ -44,6 +44,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) flags: Option<FlagFields<'f>>,
     /// The response is to be a whole agent card, uncompressed.
     pub(super) is_card: bool,
+    /// The client's credentials are not the endpoint's to know.
+    pub(super) hides_authorization: bool,
 }
 
 // === requests ===
@@ -183,6 +185,9 @@ impl<'f> HeaderFilter<'f> {
         }
         if forwarding.is_card {
             taken = taken.union(OF_A_COPY);
+        }
+        if forwarding.hides_authorization {
+            taken.insert(KnownField::Authorization);
         }
         if let Some(span) = forwarding.span {
             taken.insert(KnownField::Traceparent);

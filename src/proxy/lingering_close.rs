@@ -40,6 +40,7 @@ pub(super) async fn reply_and_close(
         error: &error,
         form: ErrorForm::Problem,
         may_be_done: false,
+        guarded: None,
         to_head: refused.is_head(),
         request_is_read: false,
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::flag_fields::FlagFields;
 use super::forward::{self, Forwarding};
+use super::guarded::hides_authorization;
 use super::io::RequestParts;
 use super::mirror::{Chosen, CopiedHead};
 use super::request_context::RequestContext;
@@ -100,6 +101,7 @@ fn copied_head(
         span: None,
         pins: None,
         is_card: false,
+        hides_authorization: hides_authorization(&context.guarded),
         flags: route
             .flags()
             .map(|flags| FlagFields::new(flags, selected.decision.flags)),

@@ -10,9 +10,10 @@
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `guards`, `guarded` | what a request has to pass before that: rate limit, credentials, origin, length |
 //! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
 //! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
-//! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
+//! | `waiting`, `queue_position`, `pause` | the waits before the commit: for a connection, a permit, an endpoint with room, the end of a pause |
 //! | `observe` | what an attempt says about its endpoint |
 //! | `relay`, `response_head`, `answer_note`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
@@ -20,7 +21,7 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `record`, `log_fields`, `span_context`, `span_record`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
+//! | `request_context`, `record`, `log_fields`, `span_context`, `span_record`, `error`, `error_reason`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
@@ -41,11 +42,14 @@ mod date;
 mod decide;
 mod error;
 mod error_form;
+mod error_reason;
 mod event_stream;
 mod fair_queue;
 mod flag_fields;
 mod forward;
 mod grpc;
+mod guarded;
+mod guards;
 mod h2;
 mod http1_body;
 mod http1_client;
@@ -63,6 +67,7 @@ mod mirror_choice;
 mod misdirected;
 mod observe;
 mod outcome;
+mod pause;
 mod peek;
 mod pins;
 mod poll_again;
@@ -104,7 +109,7 @@ mod work_list;
 mod worker;
 
 pub use self::{
-    error::ErrorReason,
+    error_reason::ErrorReason,
     serve::{listen, start_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings, TraceSampling},
     shared::Shared,

@@ -16,6 +16,7 @@ use super::error::ProxyError;
 use super::error_form::ErrorForm;
 use super::flag_fields::FlagFields;
 use super::forward::{self, Forwarding};
+use super::guarded::hides_authorization;
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
 use super::mcp_start::{SessionStart, opens_session};
@@ -70,6 +71,7 @@ fn select_anew(
         peer: context.peer,
         random: context.random_key,
         session: &context.session,
+        guarded: &context.guarded,
         tried: attempts.map_or(&[], |attempts| &attempts.tried),
         falls_back: context.has_fallen_back,
         peeked: context.peeked.as_deref(),
@@ -91,6 +93,11 @@ fn select_anew(
         Err(SelectError::Unread) => {
             shape_errors(context, Some(AgentProtocol::A2a), parts);
             Stage::Unread
+        }
+        Err(SelectError::Paused(pause, protocol)) => {
+            shape_errors(context, protocol, parts);
+            context.decide(None, None);
+            Stage::Paused(pause)
         }
         Err(SelectError::Refused(error, protocol)) => {
             shape_errors(context, protocol, parts);
@@ -343,6 +350,7 @@ pub(super) fn write_fields(
             .flags()
             .map(|flags| FlagFields::new(flags, selected.decision.flags)),
         is_card: context.card.is_some(),
+        hides_authorization: hides_authorization(&context.guarded),
     };
     let mut scratch = worker.take_buffer();
     forward::write_request(out, parts, &forwarding, &mut scratch);

@@ -7,6 +7,7 @@ use super::error::ProxyError;
 use super::error_form::ErrorForm;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
+use super::guarded::Guarded;
 use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
 use super::outcome::RequestEnd;
 use super::request_context::RequestContext;
@@ -23,6 +24,8 @@ pub(super) struct Own<'p> {
     pub(super) form: ErrorForm,
     /// An endpoint may have executed the request, and must not do so twice.
     pub(super) may_be_done: bool,
+    /// Notes of the guards of its route, if that has any.
+    pub(super) guarded: Option<&'p Guarded>,
     /// The request is a `HEAD`, so there is no body.
     pub(super) to_head: bool,
     /// Nothing of the request is left that would have to be read before the next one.
@@ -43,6 +46,7 @@ pub(super) async fn respond_problem<R: Responder>(
         error,
         form: context.error_form,
         may_be_done: context.may_be_done(&meta),
+        guarded: context.guarded.get().map(AsRef::as_ref),
         to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
@@ -132,7 +136,10 @@ impl Own<'_> {
     /// Every answer of ours says how long it is.
     pub(super) fn framing(&self, body: &[u8]) -> ResponseFraming {
         let length = body.len() as u64;
-        if self.to_head {
+        if matches!(self.error, ProxyError::Preflight) {
+            // A 204 has no length (RFC 9110, section 8.6).
+            ResponseFraming::None
+        } else if self.to_head {
             ResponseFraming::Announced(length)
         } else {
             ResponseFraming::Length(length)
@@ -147,6 +154,7 @@ impl Own<'_> {
     /// The body, as it is or would be.
     pub(super) fn body(&self) -> Vec<u8> {
         match self.error {
+            ProxyError::Preflight => Vec::new(),
             ProxyError::LastHop(traced) => traced.as_deref().unwrap_or_default().to_vec(),
             error => self.form.body(error, self.id),
         }
@@ -156,7 +164,7 @@ impl Own<'_> {
     pub(super) fn write_fields(&self, out: &mut dyn FieldSink) {
         match self.error {
             ProxyError::LastHop(Some(_)) => out.add("content-type", b"message/http"),
-            ProxyError::LastHop(None) => {}
+            ProxyError::LastHop(None) | ProxyError::Preflight => {}
             _ => out.add("content-type", self.form.content_type()),
         }
         if self.error.names_methods() {
@@ -164,10 +172,27 @@ impl Own<'_> {
         }
         out.add("cache-control", b"no-store");
         self.write_marks(out);
-        if self.error.is_momentary() {
+        self.write_of_guards(out);
+        if let Some(seconds) = self.error.retry_after() {
+            out.add("retry-after", seconds.to_string().as_bytes());
+        } else if self.error.is_momentary() {
             // Small, since clients treat large values in many ways; random, so that they do not come together.
             let seconds = [b'1' + (self.worker.random() % 5) as u8];
             out.add("retry-after", &seconds);
+        }
+    }
+
+    /// The fields that the guards of the route ask for.
+    fn write_of_guards(&self, out: &mut dyn FieldSink) {
+        if let ProxyError::Unauthorized(access) = self.error {
+            for challenge in access.challenges() {
+                out.add("www-authenticate", challenge);
+            }
+        }
+        match (self.guarded, self.error) {
+            (None, _) => {}
+            (Some(guarded), ProxyError::Preflight) => guarded.write_preflight(out),
+            (Some(guarded), _) => guarded.write_cors(out),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::message::{
 };
 use crate::telemetry::AccessRecord;
 
-use super::error;
+use super::error_reason::ErrorReason;
 use super::forward::RequestId;
 use super::settings::PeerInfo;
 use super::worker::Worker;
@@ -96,7 +96,7 @@ impl<'h> RefusedHead<'h> {
             path: &text(self.path),
             status: self.rejection.status,
             outcome: "refused",
-            error: Some(error::ErrorReason::BadRequest(self.rejection.reason).as_str()),
+            error: Some(ErrorReason::BadRequest(self.rejection.reason).as_str()),
             field: field.as_deref(),
             route: None,
             release: None,

@@ -14,6 +14,7 @@ use super::internal_request::{
 use super::io::{ClientBody, RequestHead, RequestMeta, RequestParts, Responder};
 use super::mcp_session::move_session;
 use super::outcome::{Attempted, RequestEnd, Upgraded, UpgradedEndpoint};
+use super::pause::wait_for_resume;
 use super::peek::peek;
 use super::prepare::prepare;
 use super::problem::respond_problem;
@@ -114,6 +115,10 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                 let dialed = Box::pin(dial(context, selected, meta, client)).await;
                 dialed.map_or_else(|aborted| request.abort(aborted), Step::Prepare)
             }
+            Stage::Paused(pause) => {
+                let resumed = Box::pin(wait_for_resume(context, pause, meta, client)).await;
+                resumed.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
+            }
             Stage::Queued(release) => {
                 let granted = Box::pin(queue(context, release, meta, client)).await;
                 granted.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
@@ -189,6 +194,10 @@ fn call(
     Box::pin(async move {
         let limits = &worker.shared.settings.message;
         let start = |parts: &RequestParts<'_>| {
+            let peer = PeerInfo {
+                is_own: true,
+                ..peer
+            };
             let request = Request::start(&worker, (peer, true), parts);
             (request, parts.meta())
         };
@@ -263,6 +272,13 @@ impl Request {
     fn prepare<H: RequestHead>(&mut self, dialed: Option<Connected>, head: &H) {
         let selected = std::mem::take(&mut self.stage).into_selected();
         let context = &mut self.context;
+        if let Some(guarded) = context.guarded.get()
+            && !selected
+                .as_ref()
+                .is_some_and(|selected| context.keeps(selected))
+        {
+            guarded.reset();
+        }
         self.stage = head.look(|parts| prepare(context, (selected, dialed), parts));
     }
 

@@ -15,9 +15,11 @@ use crate::telemetry::{AccessRecord, ErrorChain};
 
 use super::body_form::Peeked;
 use super::card_request::CardRequest;
-use super::error::{ErrorReason, ProxyError};
+use super::error::ProxyError;
 use super::error_form::ErrorForm;
+use super::error_reason::ErrorReason;
 use super::forward::{RequestId, hops_left, traced};
+use super::guarded::Guarded;
 use super::io::{RequestMeta, RequestParts};
 use super::log_fields::LogFields;
 use super::mcp_start::SessionStart;
@@ -59,6 +61,8 @@ pub(super) struct RequestContext {
     pub(super) card: Option<Box<CardRequest>>,
     /// Its copy, if it was chosen to be mirrored.
     pub(super) mirrored: Option<Box<Chosen>>,
+    /// Notes of the guards of its route, if that has any.
+    pub(super) guarded: OnceCell<Box<Guarded>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -130,6 +134,7 @@ impl RequestContext {
             session_stream: None,
             card: None,
             mirrored: None,
+            guarded: OnceCell::new(),
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),

@@ -9,11 +9,12 @@ use crate::fleet::{AnswerOrigin, InFlight, Permit, Pick, PickError};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::{Halves, OutcomeTable};
-use crate::table::{FlagVariants, Release, RevisionInFlight, Route, RoutingTable};
+use crate::table::{FlagVariants, Pause, Release, RevisionInFlight, Route, RoutingTable};
 
 use super::body_form::Peeked;
 use super::decide::{Choice, DecisionInput, decide};
 use super::error::ProxyError;
+use super::guards;
 use super::io::{FieldSink, RequestParts};
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
@@ -51,6 +52,8 @@ pub(super) enum SelectError {
     /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
     /// may have already.
     Busy(Decision, Box<QueuePosition>),
+    /// The route is paused.
+    Paused(Arc<Pause>, Option<AgentProtocol>),
     /// The session of the request has to be begun anew on the release first.
     Moves(Decision),
     /// The release has no endpoint that could respond, or none that may.
@@ -71,6 +74,7 @@ pub(super) fn select(
         // A request that was selected for by an earlier table and is not committed is selected for again.
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
+        pass_guards(worker, route, request, input)?;
         let chosen = choose(worker, (table.as_ref(), route.as_ref()), request, input)?;
         let Choice {
             entry, reason, key, ..
@@ -126,6 +130,26 @@ pub(super) fn select(
             permit,
         })
     })
+}
+
+/// Lets a request pass the guards of its route, if that has any, and wait if it is paused.
+#[inline]
+fn pass_guards(
+    worker: &Worker,
+    route: &Route,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<(), SelectError> {
+    let Some(guards) = route.guards() else {
+        return Ok(());
+    };
+    let protocol = route.agent_protocol();
+    guards::pass(worker, (route, guards), request, input)
+        .map_err(|error| SelectError::Refused(error, protocol))?;
+    match guards.pause().filter(|_| !input.peer.is_own) {
+        Some(pause) => Err(SelectError::Paused(Arc::clone(pause), protocol)),
+        None => Ok(()),
+    }
 }
 
 /// The variants of the route's flags for a key.

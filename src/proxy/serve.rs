@@ -40,6 +40,7 @@ pub fn start_connection(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<L
             client: accepted.peer,
             is_trusted: worker.shared.settings.trusts(accepted.peer.ip()),
             is_secure: false,
+            is_own: listener.is_own,
         };
         serve_connection(worker, stream, peer, &listener, accepted.permit);
     }
@@ -119,6 +120,7 @@ async fn greet(
             client,
             is_trusted,
             is_secure: listener.tls.is_some(),
+            is_own: listener.is_own,
         },
     ))
 }

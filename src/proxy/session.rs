@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::message::{Field, KnownField, trim};
 use crate::model::RequestView;
+use crate::net::client_network;
 use crate::table::{Route, key_of};
 
 use super::body_form::BodyForm;
@@ -49,13 +50,36 @@ pub(super) enum CookieScope {
 }
 
 /// A request with the facts that are not in its head.
-struct SessionView<'r, 'h> {
+pub(super) struct ClientView<'r, 'h> {
     parts: &'r RequestParts<'h>,
     peer: PeerInfo,
     settings: &'r ProxySettings,
+    /// The client is a network where one has so many addresses as it likes.
+    is_network: bool,
 }
 
-impl RequestView for SessionView<'_, '_> {
+impl<'r, 'h> ClientView<'r, 'h> {
+    /// A request whose client is all of its network.
+    pub(super) fn of_network(
+        parts: &'r RequestParts<'h>,
+        peer: PeerInfo,
+        settings: &'r ProxySettings,
+    ) -> Self {
+        Self {
+            parts,
+            peer,
+            settings,
+            is_network: true,
+        }
+    }
+
+    /// The network of the client: an address of IPv4, or 64 bits of IPv6.
+    pub(super) fn network(&self) -> IpAddr {
+        client_network(client_address(self.parts, self.peer, self.settings))
+    }
+}
+
+impl RequestView for ClientView<'_, '_> {
     fn method(&self) -> &str {
         self.parts.method()
     }
@@ -73,7 +97,11 @@ impl RequestView for SessionView<'_, '_> {
     }
 
     fn client_address(&self) -> Option<IpAddr> {
-        Some(client_address(self.parts, self.peer, self.settings))
+        Some(if self.is_network {
+            self.network()
+        } else {
+            client_address(self.parts, self.peer, self.settings)
+        })
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
@@ -93,10 +121,11 @@ impl Session {
         (peer, settings): (PeerInfo, &ProxySettings),
         random: u64,
     ) -> Self {
-        let view = SessionView {
+        let view = ClientView {
             parts,
             peer,
             settings,
+            is_network: false,
         };
         if let Some(key) = route.affinity_key(&view) {
             return Self {

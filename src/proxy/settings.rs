@@ -63,6 +63,8 @@ pub struct ListenerSettings {
     pub preview: bool,
     /// Allowed senders of the PROXY protocol header that starts each connection; `None` if there is no such header.
     pub proxy_senders: Option<Vec<Network>>,
+    /// True if the proxy itself sends the requests: the guards of routes let them pass.
+    pub is_own: bool,
     /// Its address, as the name in metrics and logs.
     pub name: String,
 }
@@ -76,6 +78,8 @@ pub struct PeerInfo {
     pub is_trusted: bool,
     /// True if it came over TLS.
     pub is_secure: bool,
+    /// True if it is the proxy itself, which the guards of routes let pass.
+    pub is_own: bool,
 }
 
 /// Timeouts of one request: those of its route override those of the configuration.

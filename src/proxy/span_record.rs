@@ -9,7 +9,7 @@ use crate::net::Tick;
 use crate::table::Release;
 use crate::telemetry::RequestSpan;
 
-use super::error::ErrorReason;
+use super::error_reason::ErrorReason;
 use super::log_fields::LogFields;
 use super::request_context::RequestContext;
 use super::select::Decision;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::http1::BodyEncoder;
 use crate::message::handshake;
 use crate::model::LeaveCause;
-use crate::table::Release;
+use crate::table::{Pause, Release};
 
 use super::connect::Connected;
 use super::error::ProxyError;
@@ -33,6 +33,8 @@ pub(super) enum Stage {
     Received,
     /// Its body is to be read first.
     Unread,
+    /// Its route is paused.
+    Paused(Arc<Pause>),
     /// It waits until this release, or an endpoint of it, has room.
     Queued(Arc<Release>),
     /// Its session is to be moved to another release first.
@@ -85,7 +87,9 @@ impl Stage {
     /// The selection, without the connection.
     pub(super) fn into_selected(self) -> Option<Selected> {
         match self {
-            Self::Received | Self::Unread | Self::Queued(_) | Self::Moving(_) => None,
+            Self::Received | Self::Unread | Self::Paused(_) | Self::Queued(_) | Self::Moving(_) => {
+                None
+            }
             Self::Selected(selected) | Self::Http1(selected, _) | Self::Http2(selected, _) => {
                 Some(selected)
             }

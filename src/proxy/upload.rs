@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use tokio::task::yield_now;
 
-use crate::message::Rejection;
+use crate::message::{Reason, Rejection};
 
 use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
@@ -28,14 +28,14 @@ pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
     }
 }
 
-/// Moves a body to the endpoint. A pending head leaves with the first frame, or at once if none is ready.
+/// Moves a body of at most `most` bytes to the endpoint. A pending head leaves with the first frame, or at once if none is ready.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
 pub(super) fn upload<C: ClientBody, K: RequestSink>(
     context: &RequestContext,
-    client: &mut C,
+    (client, most): (&mut C, u64),
     sink: &mut K,
 ) -> impl Future<Output = Result<(), RelayError<ClientError, UpstreamError>>> {
     async move {
@@ -69,6 +69,10 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
                 }
             }
             let read = context.bytes_in.get() + length as u64;
+            if read > most {
+                let rejection = Rejection::request(Reason::BodyTooLarge);
+                return Err(RelayError::Source(ClientError::Invalid(rejection)));
+            }
             context.bytes_in.set(read);
             let keeps = sink.keeps_body()
                 || context.session_start.is_some() && read <= LONGEST_REQUEST as u64;

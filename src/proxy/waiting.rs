@@ -210,7 +210,7 @@ async fn granted_or_change(
 
 /// Runs `work` unless the client leaves or the time for the whole request is over. A client whose body is unread is
 /// watched by its connection.
-async fn or_client_closed<C: ClientBody, T>(
+pub(super) async fn or_client_closed<C: ClientBody, T>(
     context: &RequestContext,
     meta: &RequestMeta,
     client: &mut C,

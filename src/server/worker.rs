@@ -283,6 +283,7 @@ impl AcceptLoop {
             tls: listener.tls.clone(),
             preview: listener.preview,
             proxy_senders: listener.proxy_senders.clone(),
+            is_own: false,
             name: listener.name.clone(),
         };
         Rc::new(Self {
@@ -305,6 +306,7 @@ impl AcceptLoop {
             tls: None,
             preview: true,
             proxy_senders: None,
+            is_own: true,
             name: "drill".to_owned(),
         };
         Rc::new(Self {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Flags, Leave, Mirror, Release, Route, RouteFlags, Split, SplitEntry, index::Index, validate,
+    Flags, Guards, Leave, Mirror, Release, Route, RouteFlags, Split, SplitEntry, index::Index,
+    validate,
 };
 use crate::{
     fleet::Fleet,
@@ -237,6 +238,7 @@ fn compile_route(
         Arc::clone(route),
         split,
         (flags, mirror),
+        Guards::new(route, parts.fleet),
     )))
 }
 

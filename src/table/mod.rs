@@ -3,18 +3,22 @@
 //! [`compile()`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
 //! parts with the previous table.
 
+mod access_guard;
 mod affinity;
 mod compile;
+mod cors;
 mod departures;
 mod flag;
 mod flag_condition;
 mod flag_plan;
 mod flag_text;
 mod flags;
+mod guards;
 mod hash;
 mod index;
 mod live;
 mod mirror;
+mod pause;
 mod pins;
 mod release;
 mod retry_policy;
@@ -33,6 +37,7 @@ mod validate_condition;
 mod validate_drill;
 mod validate_feedback;
 mod validate_flag;
+mod validate_guards;
 mod validate_health;
 mod validate_mirror;
 mod validate_retries;
@@ -44,13 +49,17 @@ mod work_board;
 mod worker_epochs;
 
 pub use self::{
+    access_guard::{AccessError, AccessGuard},
     compile::{Compiled, Draft, compile},
+    cors::Cors,
     departures::{Departure, Departures, Leave, Transition},
     flag::{Flag, Variant},
     flags::{Evaluation, FlagContext, FlagError, Flags},
+    guards::Guards,
     hash::key_of,
     live::{LiveTable, TableReader},
     mirror::Mirror,
+    pause::Pause,
     pins::PinField,
     release::Release,
     retry_policy::RetryPolicy,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
+use super::{Guards, Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -20,10 +20,11 @@ pub struct Route {
     mirror: Option<Arc<Mirror>>,
     pins: Box<[PinField]>,
     flags: Option<Box<RouteFlags>>,
+    guards: Option<Box<Guards>>,
     has_sessions: bool,
     is_stamped: bool,
     takes_feedback: bool,
-    // A stamp or the decision, or to ourselves: the answer is remembered.
+    // A stamp, the decision or rules for other origins, or to ourselves: the answer is remembered.
     says_more: bool,
 }
 
@@ -32,6 +33,7 @@ impl Route {
         spec: Arc<Hashed<RouteSpec>>,
         split: Split,
         (flags, mirror): (Option<Box<RouteFlags>>, Option<Arc<Mirror>>),
+        guards: Option<Box<Guards>>,
     ) -> Self {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
@@ -42,9 +44,10 @@ impl Route {
             has_sessions: spec.has_sessions(),
             is_stamped: spec.is_stamped(),
             takes_feedback: spec.takes_feedback(),
-            says_more: spec.takes_feedback() || spec.expose_decision,
+            says_more: spec.takes_feedback() || spec.expose_decision || spec.cors.is_some(),
             pins,
             flags,
+            guards,
             rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
@@ -115,8 +118,8 @@ impl Route {
         self.takes_feedback
     }
 
-    /// True if more is done with the decision at the head of an answer than naming the release: a stamp, all of it, or a
-    /// note for feedback.
+    /// True if more is done at the head of an answer than naming the release: a stamp, the whole decision, a note for
+    /// feedback, or fields for pages of other origins.
     #[inline]
     pub fn says_more(&self) -> bool {
         self.says_more
@@ -131,6 +134,12 @@ impl Route {
     #[inline]
     pub fn flags(&self) -> Option<&RouteFlags> {
         self.flags.as_deref()
+    }
+
+    /// Guards that its requests have to pass before a release is chosen, if it has any.
+    #[inline]
+    pub fn guards(&self) -> Option<&Guards> {
+        self.guards.as_deref()
     }
 
     /// Name of the cookie to set if a request has no key, if the route generates one.

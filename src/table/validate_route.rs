@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     route_check::{Check, MOST_MATCHES},
-    validate_agents, validate_drill, validate_feedback, validate_mirror, validate_retries,
-    validate_route_flags, validate_session,
+    validate_agents, validate_drill, validate_feedback, validate_guards, validate_mirror,
+    validate_retries, validate_route_flags, validate_session,
 };
 use crate::message::normal_path;
 use crate::model::{MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest};
@@ -30,6 +30,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
     validate_drill::problems(route, &mut check);
     validate_route_flags::problems(route, table.flags(), &mut check);
     validate_mirror::problems(route, table, &mut check);
+    validate_guards::problems(route, &mut check);
 }
 
 impl Check<'_> {

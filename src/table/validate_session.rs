@@ -4,18 +4,19 @@ use super::route_check::{Check, MOST_MATCHES};
 use crate::model::{AffinitySource, PinLost, PinSource, RouteSpec};
 
 pub(super) fn problems(route: &RouteSpec, check: &mut Check<'_>) {
-    affinity(route, check);
+    sources("affinity", &route.affinity, check);
     pins(route, check);
 }
 
-fn affinity(route: &RouteSpec, check: &mut Check<'_>) {
-    let count = route.affinity.len();
+/// Checks the sources of a key, which are at `at`.
+pub(super) fn sources(at: &str, sources: &[AffinitySource], check: &mut Check<'_>) {
+    let count = sources.len();
     if count > MOST_MATCHES {
         let message = format!("{count} sources; the maximum is {MOST_MATCHES}");
-        check.problem("affinity", message, "");
+        check.problem(at, message, "");
     }
-    for (place, source) in route.affinity.iter().enumerate() {
-        let key = format!("affinity.{place}");
+    for (place, source) in sources.iter().enumerate() {
+        let key = format!("{at}.{place}");
         match source {
             AffinitySource::Bearer | AffinitySource::ClientAddress => {}
             AffinitySource::Cookie(name) => cookie_name(check, &key, name),

@@ -97,6 +97,18 @@ pub const REJECTED: Metric = (
     Kind::Counter,
     "Requests answered by the proxy itself, by reason",
 );
+/// Requests that a guard of their route refused.
+pub const ROUTE_REFUSALS: Metric = (
+    "switchback_route_refusals_total",
+    Kind::Counter,
+    "Requests refused by the rate limit, the body limit, the guard, the origins or the pause of their route, by route and reason",
+);
+/// Requests that wait on a paused route.
+pub const PAUSED_REQUESTS: Metric = (
+    "switchback_paused_requests",
+    Kind::Gauge,
+    "Requests that wait on a paused route",
+);
 /// Attempts without a response.
 pub const FAILED_ATTEMPTS: Metric = (
     "switchback_failed_attempts_total",
@@ -347,6 +359,7 @@ pub const ALL: &[Metric] = &[
     MIRROR_SECONDS,
     MOVES,
     OVERRIDE_REQUESTS,
+    PAUSED_REQUESTS,
     PINS_LOST,
     PINS_REFUSED,
     REJECTED,
@@ -359,6 +372,7 @@ pub const ALL: &[Metric] = &[
     RETRIES,
     RETRIES_DENIED,
     ROLLBACK_READY,
+    ROUTE_REFUSALS,
     HOOK_CALLS,
     HOOKS_OWED,
     QUARANTINED,

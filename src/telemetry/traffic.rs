@@ -21,6 +21,7 @@ pub(super) fn write(sink: &mut dyn Sink, table: &LiveTable, fleet: &Fleet) {
     write_cells(sink, fleet);
     flag_traffic::write(sink, fleet);
     mirrors::write(sink, fleet);
+    write_paused(sink, fleet);
     write_table(sink, table);
     // A candidate is a copy of a release for checks, and serves nothing.
     let watched = fleet.watched();
@@ -28,6 +29,14 @@ pub(super) fn write(sink: &mut dyn Sink, table: &LiveTable, fleet: &Fleet) {
         .iter()
         .filter(|one| one.role != RosterRole::Candidate);
     write_fleet(sink, &in_use.collect::<Vec<_>>(), &table.load());
+}
+
+fn write_paused(sink: &mut dyn Sink, fleet: &Fleet) {
+    sink.head(names::PAUSED_REQUESTS);
+    for (route, waiting) in fleet.paused_routes() {
+        let labels = [("route", route.as_str())];
+        sink.sample(names::PAUSED_REQUESTS, &labels, u64::from(waiting));
+    }
 }
 
 fn write_cells(sink: &mut dyn Sink, fleet: &Fleet) {

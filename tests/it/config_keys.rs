@@ -355,6 +355,22 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.mirror.compare_json.ignore", By("answers_that_hold_the_same_are_the_same_and_others_differ_at_a_path")),
     ("routes.mirror.compare_json.max_body", By("answers_that_are_not_compared_are_counted_with_the_reason")),
     ("routes.mirror.queue", By("a_full_queue_copies_no_more_and_every_request_is_in_one_count")),
+    ("routes.rate_limit.rate", By("one_request_too_many_is_429_with_the_time_to_wait_over_either_protocol_and_on_any_worker")),
+    ("routes.rate_limit.burst", By("one_request_too_many_is_429_with_the_time_to_wait_over_either_protocol_and_on_any_worker")),
+    ("routes.rate_limit.key", By("one_request_too_many_is_429_with_the_time_to_wait_over_either_protocol_and_on_any_worker")),
+    ("routes.rate_limit.max_keys", By("a_flood_of_keys_takes_no_memory_and_locks_nobody_out")),
+    ("routes.max_body", By("a_body_that_says_it_is_too_long_is_413_before_any_endpoint_is_asked")),
+    ("routes.guard.basic", By("a_preview_is_for_those_who_have_its_password_or_its_token")),
+    ("routes.guard.bearer", By("a_preview_is_for_those_who_have_its_password_or_its_token")),
+    ("routes.guard.forward", By("an_endpoint_gets_the_credentials_where_the_route_says_so")),
+    ("routes.cors.origins", By("a_preflight_is_answered_by_the_proxy_over_either_protocol")),
+    ("routes.cors.methods", By("a_preflight_is_answered_by_the_proxy_over_either_protocol")),
+    ("routes.cors.headers", By("a_preflight_is_answered_by_the_proxy_over_either_protocol")),
+    ("routes.cors.expose", By("the_proxy_says_which_page_may_read_an_answer_and_the_endpoint_does_not")),
+    ("routes.cors.credentials", By("a_preflight_is_answered_by_the_proxy_over_either_protocol")),
+    ("routes.cors.max_age", By("a_preflight_is_answered_by_the_proxy_over_either_protocol")),
+    ("routes.pause.max_wait", By("one_too_many_and_one_too_long_are_503_with_the_time_to_come_back")),
+    ("routes.pause.max_waiting", By("one_too_many_and_one_too_long_are_503_with_the_time_to_come_back")),
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),
 ];
 
@@ -378,6 +394,9 @@ fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<Strin
     // A value that can be written in several forms is one key, as are the keys of a map.
     let is_leaf = [
         "routes.affinity",
+        "routes.guard.basic",
+        "routes.guard.bearer",
+        "routes.rate_limit.key",
         "routes.headers",
         "routes.pins",
         "routes.split",

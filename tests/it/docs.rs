@@ -55,6 +55,11 @@ fn a_release_is_mirrored_to_as_its_page_shows() {
 }
 
 #[test]
+fn a_route_is_guarded_as_its_page_shows() {
+    run_page("docs/guards.md", Numbers::Any);
+}
+
+#[test]
 fn a_proxy_is_backed_up_and_restored_as_its_page_shows() {
     run_page("docs/backup.md", Numbers::Any);
 }

@@ -41,6 +41,7 @@ mod feedback_names;
 mod first_check;
 mod flags;
 mod grpc;
+mod guards;
 mod h2;
 mod h2_abuse;
 mod h2_neighbours;

@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, ChangeSet, flags};
+use super::{
+    Applied, Change, ChangeError, ChangeSet, flags,
+    pause::set_pause,
+    routes::{find, put_route, with_routes},
+};
 use crate::model::{
     EndpointSpec, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
-    RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
+    RouteSpec, TableDocument, TableState, Version, Weights, percent,
 };
 
 /// Applies the change.
@@ -25,6 +29,7 @@ pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, Chan
         Change::Replace { table } => Ok(replace(state, table)),
         Change::SetEndpoints { release, endpoints } => set_endpoints(state, release, endpoints),
         Change::SetFlagState { flag, state: to } => flags::set_flag_state(state, flag, *to),
+        Change::SetPause { route, pause } => set_pause(state, route, pause.as_ref()),
         Change::SetPercents { route, percents } => {
             let route = find(state, route)?;
             let weights = percent::weights((&route.name, &route.split), percents)
@@ -36,24 +41,6 @@ pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, Chan
         }
         Change::Switch { route, to } => switch(state, route, to),
     }
-}
-
-fn find<'a>(
-    state: &'a TableState,
-    name: &RouteName,
-) -> Result<&'a Arc<Hashed<RouteSpec>>, ChangeError> {
-    state
-        .spec
-        .route(name)
-        .ok_or_else(|| ChangeError::UnknownRoute {
-            name: name.to_string(),
-            known: state
-                .spec
-                .routes()
-                .iter()
-                .map(|route| route.name.clone())
-                .collect(),
-        })
 }
 
 fn known_release(state: &TableState, name: &ReleaseName) -> Result<(), ChangeError> {
@@ -195,41 +182,6 @@ fn abort(state: &TableState, route: &RouteName) -> Result<Applied, ChangeError> 
     };
     known_release(state, &stable)?;
     with_split(state, route, everything_to(route, &stable), None)
-}
-
-fn put_route(state: &TableState, route: &RouteSpec) -> Applied {
-    let mut route = route.clone();
-    let old = state.spec.route(&route.name);
-    route.keep_whole(old.and_then(|old| old.last_whole.as_ref()));
-    let structure = old.is_none_or(|old| !old.matches_like(&route));
-    let touched = ChangeSet {
-        routes: BTreeSet::from([route.name.clone()]),
-        structure,
-        ..ChangeSet::default()
-    };
-    let route = Arc::new(Hashed::new(route));
-    let spec = state
-        .spec
-        .with_route(Arc::clone(&route))
-        .unwrap_or_else(|| {
-            let routes = state.spec.routes().iter().cloned().chain([route]);
-            with_routes(&state.spec, routes)
-        });
-    Applied {
-        state: TableState {
-            spec,
-            rosters: Arc::clone(&state.rosters),
-        },
-        touched,
-    }
-}
-
-/// The same table with other routes.
-fn with_routes(
-    spec: &TableSpec,
-    routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
-) -> TableSpec {
-    TableSpec::new(spec.releases().clone(), routes).with_flags(spec.flags().clone())
 }
 
 fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeError> {

@@ -8,12 +8,12 @@ use super::super::pins::Pins;
 use super::RequestId;
 use super::text::hex;
 
-/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets; the fields of
-/// `pins` are left to [`Pins::write_response`].
+/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets, and so are
+/// those for pages of other origins if it `sets_cors`; the fields of `pins` are left to [`Pins::write_response`].
 pub(in crate::proxy) fn write_response(
     out: &mut dyn FieldSink,
     parts: &ResponseParts<'_>,
-    exposed: Option<&str>,
+    (exposed, sets_cors): (Option<&str>, bool),
     pins: Option<Pins<'_>>,
 ) {
     let mut taken = FRAMING.union(parts.facts.nominated.ending());
@@ -23,7 +23,7 @@ pub(in crate::proxy) fn write_response(
     let is_ours = |field: &Field<'_>| {
         taken.contains(field.known) || parts.facts.nominated.is_other_hop_by_hop(field)
     };
-    if exposed.is_none() && pins.is_none() {
+    if exposed.is_none() && pins.is_none() && !sets_cors {
         write_fields(out, parts, is_ours);
         return;
     }
@@ -32,8 +32,15 @@ pub(in crate::proxy) fn write_response(
     };
     let is_sealed = |field: &Field<'_>| pins.is_some_and(|pins| pins.takes_of_response(field));
     write_fields(out, parts, |field| {
-        is_ours(field) || is_exposed(field) || is_sealed(field)
+        is_ours(field) || is_exposed(field) || is_sealed(field) || sets_cors && is_cors(field)
     });
+}
+
+/// True for a field that tells browsers of pages of other origins.
+fn is_cors(field: &Field<'_>) -> bool {
+    const PREFIX: &[u8] = b"access-control-";
+    let start = field.name.get(..PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Writes the fields that are not taken.

@@ -63,6 +63,7 @@ fn forwarded_as(
             client: client.parse().unwrap(),
             is_trusted,
             is_secure: true,
+            is_own: false,
         };
         let id = RequestId::of(parts, is_trusted, || (1, 2));
         let forwarding = Forwarding {
@@ -76,6 +77,7 @@ fn forwarded_as(
             pins: None,
             flags: None,
             is_card: false,
+            hides_authorization: false,
         };
         let mut lines = Lines::default();
         write_request(&mut lines, parts, &forwarding, &mut Vec::new());

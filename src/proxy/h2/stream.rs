@@ -62,6 +62,7 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
         error: &error,
         form: ErrorForm::Problem,
         may_be_done: false,
+        guarded: None,
         to_head: refused.is_head(),
         request_is_read: false,
     };

@@ -29,6 +29,7 @@ async fn an_idle_connection_is_small() {
         client: peer,
         is_trusted: false,
         is_secure: false,
+        is_own: false,
     };
     let task = Connection::new(worker(), Stream::Tcp(tcp), peer, false, permit).run();
     let size = size_of_val(&task);

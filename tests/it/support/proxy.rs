@@ -159,6 +159,7 @@ impl TestProxyBuilder {
                     tls: None,
                     preview,
                     proxy_senders,
+                    is_own: false,
                     name: "test".into(),
                 };
                 run_worker(shared, slot, socket, limits, settings, stopped);

@@ -1,0 +1,72 @@
+//! Notes of a route's guards about one request, for its head and for that of its answer.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+
+use crate::table::Cors;
+
+use super::io::FieldSink;
+
+/// Notes about a request of a route with guards.
+#[derive(Default)]
+pub(super) struct Guarded {
+    /// It has taken its token of the rate limit: it is selected for again without another one.
+    pub(super) is_metered: Cell<bool>,
+    /// Its credentials are those of the guard, and are not the endpoint's to know.
+    pub(super) hides_authorization: Cell<bool>,
+    page: RefCell<Option<Page>>,
+}
+
+/// The page that a request comes from, on a route with rules for other origins.
+struct Page {
+    cors: Arc<Cors>,
+    /// Its origin, if it may read the answer.
+    origin: Option<Box<[u8]>>,
+}
+
+/// True if the credentials of a request are those of a guard, and not the endpoint's to know.
+pub(super) fn hides_authorization(notes: &OnceCell<Box<Guarded>>) -> bool {
+    let notes = notes.get();
+    notes.is_some_and(|guarded| guarded.hides_authorization.get())
+}
+
+impl Guarded {
+    /// Forgets all but that the request was metered: the table has changed.
+    pub(super) fn reset(&self) {
+        self.hides_authorization.set(false);
+        self.page.take();
+    }
+
+    /// Notes the origin of a page, if it may read the answer.
+    pub(super) fn note_origin(&self, cors: &Arc<Cors>, origin: Option<&[u8]>) {
+        self.page.replace(Some(Page {
+            cors: Arc::clone(cors),
+            origin: origin.map(Into::into),
+        }));
+    }
+
+    /// True if the fields for pages of other origins are ours, and not the endpoint's.
+    pub(super) fn sets_cors(&self) -> bool {
+        self.page.borrow().is_some()
+    }
+
+    /// Writes the fields for the page that reads the answer.
+    pub(super) fn write_cors(&self, out: &mut dyn FieldSink) {
+        if let Some(page) = &*self.page.borrow() {
+            for (name, value) in page.cors.answer(page.origin.as_deref()) {
+                out.add(name, value);
+            }
+        }
+    }
+
+    /// Writes the fields of the answer to a preflight.
+    pub(super) fn write_preflight(&self, out: &mut dyn FieldSink) {
+        if let Some(page) = &*self.page.borrow()
+            && let Some(origin) = &page.origin
+        {
+            for (name, value) in page.cors.preflight(origin) {
+                out.add(name, value);
+            }
+        }
+    }
+}
