@@ -105,7 +105,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("discovery", &["config", "fleet", "model"]),
+    ("discovery", &["config", "fleet", "model", "net"]),
     ("ofrep", &["config", "model", "net", "seal", "table"]),
     // what wires them
     (
@@ -150,6 +150,8 @@ const HTTP_TYPES: &[&str] = &[
     "src/admin/",
     "src/cli/",
     "src/demo/",
+    "src/net/http_exchange.rs",
+    "src/net/http_get.rs",
     "src/net/http_post.rs",
     "src/ofrep/",
     "src/server/synthetic.rs",

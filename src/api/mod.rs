@@ -32,6 +32,7 @@ mod return_parts;
 mod rollout;
 mod rollout_request;
 mod rollout_status;
+mod service_watch;
 mod session;
 mod status;
 mod timestamp;
@@ -92,6 +93,7 @@ pub use self::{
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
     rollout_status::{RolloutRouteStatus, RolloutStatus},
+    service_watch::ServiceWatchStatus,
     session::{LoginRequest, Session},
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    BackupStatus, Crowded, DataGuard, DrillSummary, GoingBack, QuarantinedRelease, StaleFlag,
-    Timestamp, Unproven, VerificationStatus, rollout_status::RolloutStatus,
+    BackupStatus, Crowded, DataGuard, DrillSummary, GoingBack, QuarantinedRelease,
+    ServiceWatchStatus, StaleFlag, Timestamp, Unproven, VerificationStatus,
+    rollout_status::RolloutStatus,
 };
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
@@ -65,6 +66,9 @@ pub struct Status {
     /// Flags after the last day on which they were expected to exist, at most 20.
     #[serde(default)]
     pub stale_flags: Vec<StaleFlag>,
+    /// Watches of Services in a cluster; empty without `[discovery.kubernetes]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_watches: Vec<ServiceWatchStatus>,
     /// Backups that the proxy makes in its folder; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,

@@ -187,6 +187,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         | ServerError::Activation(_)
         | ServerError::Collector(_)
         | ServerError::AccessLog { .. }
+        | ServerError::ApiServer(_)
         | ServerError::Bind { .. }
         | ServerError::Config(_)
         | ServerError::Control(_)

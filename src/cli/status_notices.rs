@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::{rollout_words::state, rollouts::goes_back, text::clean};
 use crate::{
     api::{
-        BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, StaleFlag, Status,
-        VerificationState, VerificationStatus, VerificationVerdict,
+        BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, ServiceWatchStatus, StaleFlag,
+        Status, VerificationState, VerificationStatus, VerificationVerdict,
     },
     model::RouteName,
 };
@@ -22,6 +22,8 @@ pub(super) fn notices(status: &Status) -> String {
     let files = status.durability.damaged.iter();
     let mut text: String = files.map(|name| damaged(name)).collect();
     text.extend(status.backup.as_ref().and_then(backup));
+    let services = status.service_watches.iter().filter_map(service_watch);
+    text.extend(services.take(MOST));
     text.extend(status.rollouts.iter().map(rollout));
     text.extend(status.going_back.iter().map(going_back));
     let verifications = status.verifications.iter();
@@ -56,6 +58,20 @@ fn backup(status: &BackupStatus) -> Option<String> {
         "BACKUP FAILS: {}{}\n",
         clean(error),
         good.unwrap_or_default()
+    ))
+}
+
+/// A line if the watch of a Service fails.
+fn service_watch(watch: &ServiceWatchStatus) -> Option<String> {
+    let (since, error) = (watch.failing_since?, watch.error.as_ref()?);
+    let endpoints = match watch.endpoints {
+        Some(count) => format!("its {count} endpoints are as of {since}"),
+        None => "its endpoints come by DNS".to_owned(),
+    };
+    Some(format!(
+        "SERVICE NOT WATCHED: {}, {endpoints}: {}\n",
+        clean(&watch.service),
+        clean(error)
     ))
 }
 

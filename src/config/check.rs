@@ -56,6 +56,9 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
         opentelemetry.check(&mut found);
     }
     config.prometheus.check(&mut found);
+    if let Some(kubernetes) = &config.discovery.kubernetes {
+        kubernetes.check(&mut found);
+    }
     found.extend(config.shutdown.problem());
     empty_paths(config, &mut found);
     if files == FileCheck::MustExist {

@@ -203,6 +203,9 @@ impl Config {
             }
         }
         self.prometheus.each_path(&mut visit);
+        if let Some(kubernetes) = &mut self.discovery.kubernetes {
+            kubernetes.each_path(&mut visit);
+        }
         let listeners = self.listeners.iter_mut().enumerate();
         let listeners = listeners
             .map(|(place, listener)| (format!("listeners.{place}"), listener.tls.as_mut()));

@@ -24,6 +24,7 @@ mod environment;
 mod feedback;
 mod file;
 mod hooks;
+mod kubernetes;
 mod limits;
 mod listener;
 mod network;
@@ -59,6 +60,7 @@ pub use self::{
     feedback::{Feedback, FeedbackForm},
     file::{Config, Headers, Traceparent, Underscores},
     hooks::{HookFormat, HookSpec},
+    kubernetes::Kubernetes,
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,

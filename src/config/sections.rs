@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ListenerTls, Size};
+use super::{Kubernetes, ListenerTls, Size};
 use crate::model::{HumanDuration, Percent};
 
 /// The admin API.
@@ -144,6 +144,9 @@ pub struct Discovery {
     pub max_ttl: HumanDuration,
     /// Timeout for one lookup.
     pub timeout: HumanDuration,
+    /// Watch of Services in a Kubernetes cluster; without it their names are resolved as others are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Kubernetes>,
 }
 
 impl Default for Discovery {
@@ -152,6 +155,7 @@ impl Default for Discovery {
             min_ttl: HumanDuration::seconds(1),
             max_ttl: HumanDuration::seconds(60),
             timeout: HumanDuration::seconds(5),
+            kubernetes: None,
         }
     }
 }

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, Status, Timestamp, WorkerStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, ServiceWatchStatus, Status,
+        Timestamp, WorkerStatus,
     },
     fleet::{self, EjectionReason, Endpoint, Fleet, Health, WatchedRelease},
     model::Diff,
@@ -75,8 +76,27 @@ impl StatusReader<'_> {
             quarantine: Vec::new(),
             verifications: Vec::new(),
             stale_flags: Vec::new(),
+            service_watches: self.service_watches(),
             backup: None,
         }
+    }
+
+    fn service_watches(self) -> Vec<ServiceWatchStatus> {
+        let watches = self.fleet.service_watches();
+        let status = |watch: &Arc<fleet::ServiceWatch>| {
+            let state = watch.state();
+            let (failing_since, error) = state
+                .failing
+                .map(|failing| (Timestamp::of(failing.since), failing.error))
+                .unzip();
+            ServiceWatchStatus {
+                service: watch.service().to_owned(),
+                endpoints: state.endpoints,
+                failing_since,
+                error,
+            }
+        };
+        watches.iter().map(status).collect()
     }
 
     fn releases(self) -> Vec<ReleaseStatus> {

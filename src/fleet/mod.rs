@@ -30,6 +30,7 @@ mod rate_limits;
 mod registry;
 mod room;
 mod roster;
+mod service_watch;
 mod slow_start;
 #[cfg(test)]
 mod tests;
@@ -56,4 +57,5 @@ pub use self::{
     rate_limits::RateLimitOf,
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,
+    service_watch::{ServiceWatch, ServiceWatchState, WatchFailure},
 };

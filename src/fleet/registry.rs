@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
-    RateBuckets, RateLimitOf, Roster,
+    RateBuckets, RateLimitOf, Roster, ServiceWatch,
     flag_cells::{FlagCellKey, FlagCells},
     paused_requests::{PausedRequests, PausedRoutes},
     rate_limits::RateLimits,
@@ -87,6 +87,7 @@ pub struct Fleet {
     hasher: RandomState,
     watched: ArcSwap<Vec<WatchedRelease>>,
     lookups: ArcSwap<Vec<WatchedRelease>>,
+    service_watches: ArcSwap<Vec<Arc<ServiceWatch>>>,
     changes: watch::Sender<u64>,
 }
 
@@ -106,6 +107,7 @@ impl Fleet {
             hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
+            service_watches: ArcSwap::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -293,6 +295,16 @@ impl Fleet {
     /// Detached rosters to be resolved.
     pub fn lookups(&self) -> Arc<Vec<WatchedRelease>> {
         self.lookups.load_full()
+    }
+
+    /// Replaces the watches of Services. Called by the discovery only.
+    pub fn set_service_watches(&self, watches: Vec<Arc<ServiceWatch>>) {
+        self.service_watches.store(Arc::new(watches));
+    }
+
+    /// Watches of the Services of a cluster whose pods are endpoints, by name.
+    pub fn service_watches(&self) -> Arc<Vec<Arc<ServiceWatch>>> {
+        self.service_watches.load_full()
     }
 
     /// Subscribes to changes of [`Fleet::watched`] and [`Fleet::lookups`].

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 use super::decision::one_line;
-use crate::net::{NetError, PostError};
+use crate::net::{HttpError, NetError};
 
 /// Error of the settings of a hook.
 #[derive(Debug, Error)]
@@ -84,12 +84,12 @@ impl CallError {
     }
 }
 
-impl From<PostError> for CallError {
-    fn from(error: PostError) -> Self {
+impl From<HttpError> for CallError {
+    fn from(error: HttpError) -> Self {
         match error {
-            PostError::Exchange(text) => Self::Exchange(one_line(&text)),
-            PostError::Large(most) => Self::Large(most),
-            PostError::Status {
+            HttpError::Exchange(text) => Self::Exchange(one_line(&text)),
+            HttpError::Large(most) => Self::Large(most),
+            HttpError::Status {
                 status,
                 retry_after,
             } => Self::Status {

@@ -3,7 +3,7 @@
 //! A leaf: it does not know routes, releases or messages.
 //! Everything here is made for workers that are single-threaded runtimes: methods take `&self`, so that one task can
 //! drive both directions of a connection at once, and nothing is held while a connection is idle.
-//! `http_post` alone belongs to the control plane.
+//! Only the files `http_…` belong to the control plane.
 //! Readiness comes first, then a buffer from the pool, then one non-blocking read or write.
 
 mod accept;
@@ -12,6 +12,8 @@ mod dial;
 mod error;
 mod fd_limit;
 mod hosts;
+mod http_exchange;
+mod http_get;
 mod http_post;
 mod listen;
 mod proxy_header;
@@ -33,7 +35,9 @@ pub use dial::{Dialed, dial, dial_tls};
 pub use error::NetError;
 pub use fd_limit::{DescriptorLimit, raise_descriptor_limit};
 pub use hosts::Hosts;
-pub use http_post::{Post, PostError, post};
+pub use http_exchange::HttpError;
+pub use http_get::{Get, HttpAnswer, get};
+pub use http_post::{Post, post};
 pub use listen::{BoundListener, adopt_listener, bind_listener};
 pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
 pub use rate_limit::{RateLimit, Rates, client_network};

@@ -25,6 +25,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The API server of a cluster cannot be asked.
+    #[error("Services cannot be watched: {0}")]
+    ApiServer(Problem),
     /// The address cannot be bound.
     #[error("cannot listen on {address} ({key})")]
     Bind {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::ServerError;
 use crate::{
     config::Config,
-    discovery::{self, Resolver},
+    discovery::{self, ApiServer, Resolver},
     fleet::Fleet,
     health::{self, Checks},
 };
@@ -28,11 +28,16 @@ impl FleetTasks {
     ) -> Result<Self, ServerError> {
         let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
             .map_err(ServerError::Thread)?;
-        let resolver = Resolver::of_system(config.discovery.timeout.0)?;
+        let timeout = config.discovery.timeout.0;
+        let resolver = Resolver::of_system(timeout)?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let api = config.discovery.kubernetes.as_ref();
+        let api = api.map(|settings| ApiServer::new(settings, timeout, variable));
+        let api = api.transpose().map_err(ServerError::ApiServer)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(discovery::run(
             Arc::clone(fleet),
-            resolver,
+            (resolver, api),
             config.discovery.clone(),
             own,
         ));

@@ -23,6 +23,8 @@ mod mirrors;
 pub mod names;
 mod release_names;
 mod sample;
+mod service_names;
+mod service_watches;
 mod span;
 mod text;
 mod traffic;

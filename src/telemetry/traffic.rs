@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     flag_traffic, mirrors, names,
     sample::{Buckets, Sink},
+    service_watches,
 };
 use crate::{
     fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
@@ -29,6 +30,7 @@ pub(super) fn write(sink: &mut dyn Sink, table: &LiveTable, fleet: &Fleet) {
         .iter()
         .filter(|one| one.role != RosterRole::Candidate);
     write_fleet(sink, &in_use.collect::<Vec<_>>(), &table.load());
+    service_watches::write(sink, fleet);
 }
 
 fn write_paused(sink: &mut dyn Sink, fleet: &Fleet) {

@@ -2,6 +2,7 @@
 //! endpoints that need no look-up are there at once.
 
 mod changes;
+mod services;
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
 
 use switchback::{
     config,
-    discovery::{self, Resolver},
+    discovery::{self, ApiServer, Resolver},
     fleet::{Fleet, Roster, RosterRole, WatchedRelease},
     model::{EndpointSpec, Hashed, HumanDuration, ReleaseName, ReleaseSpec, Version},
 };
@@ -265,6 +266,7 @@ async fn start_within(limit: Duration) -> (Server, Arc<Fleet>, tokio::task::Join
         min_ttl: HumanDuration(Duration::from_millis(20)),
         max_ttl: HumanDuration(Duration::from_millis(50)),
         timeout: HumanDuration(limit),
+        kubernetes: None,
     })
     .await
 }
@@ -276,7 +278,15 @@ async fn start_with(
     let fleet = Arc::new(Fleet::new(1));
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
     let own = vec!["127.0.0.1:8080".parse().unwrap()];
-    let running = tokio::spawn(discovery::run(Arc::clone(&fleet), resolver, settings, own));
+    let variable = |_: &str| None;
+    let api = settings.kubernetes.as_ref();
+    let api = api.map(|api| ApiServer::new(api, settings.timeout.0, variable).unwrap());
+    let running = tokio::spawn(discovery::run(
+        Arc::clone(&fleet),
+        (resolver, api),
+        settings,
+        own,
+    ));
     (server, fleet, running)
 }
 

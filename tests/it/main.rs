@@ -55,6 +55,7 @@ mod http1;
 mod idle_connections;
 mod in_flight;
 mod kpis;
+mod kubernetes;
 mod limits;
 mod mcp_sessions;
 mod mirror;

@@ -22,6 +22,7 @@ service:
 history: { size: 5Gi, storageClass: ssd }
 resources: { requests: { cpu: "1", memory: 1Gi }, limits: { memory: 2Gi } }
 networkPolicy: { enabled: false, monitoringNamespace: other }
+endpointSlices: { enabled: true, namespaces: [agents, tools] }
 monitoring: { enabled: true, interval: 30s, labels: { release: prometheus } }
 podAnnotations: { example.com/note: "yes" }
 priorityClassName: high
@@ -57,7 +58,8 @@ class Manifests:
     def __init__(self, text):
         self.objects = [one for one in yaml.safe_load_all(text) if one]
         self.by_name = {(one["kind"], one["metadata"]["name"]): one for one in self.objects}
-        assert len(self.by_name) == len(self.objects), "two objects of one name"
+        places = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in self.objects}
+        assert len(places) == len(self.objects), "two objects of one name"
 
     def of(self, kind):
         return [one for one in self.objects if one["kind"] == kind]

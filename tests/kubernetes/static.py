@@ -67,7 +67,7 @@ def the_schemas_find_mistakes(all_manifests):
 
 
 def chart_and_kustomize_make_the_same_objects(all_manifests):
-    """The chart as it comes, with the monitoring, and base with the same component."""
+    """The chart as it comes, with each part that can be switched on, and base with the same component."""
 
     def plain(manifests):
         found = {}
@@ -83,10 +83,15 @@ def chart_and_kustomize_make_the_same_objects(all_manifests):
             found[one["kind"], one["metadata"]["name"]] = one
         return found
 
-    of_chart, of_base = plain(all_manifests["chart, monitoring"]), plain(all_manifests["base, monitoring"])
-    same(sorted(of_chart), sorted(of_base))
-    for key, one in of_chart.items():
-        same(one, of_base[key])
+    for component in ("monitoring", "endpoint-slices"):
+        of_chart, of_base = plain(all_manifests[f"chart, {component}"]), plain(all_manifests[f"base, {component}"])
+        same(sorted(of_chart), sorted(of_base))
+        if component == "endpoint-slices":
+            # No component can add it to a file.
+            config = of_chart["ConfigMap", "switchback"]["data"]["switchback.toml"]
+            same(config.pop("discovery"), {"kubernetes": {}})
+        for key, one in of_chart.items():
+            same(one, of_base[key])
 
 
 def the_alert_rules_have_one_source(all_manifests):
@@ -144,12 +149,26 @@ def every_configuration_passes_the_check(all_manifests):
                 binary(), "check", Path(path, "switchback.toml"))
 
 
-def the_pod_has_no_rights(all_manifests):
-    for manifests in all_manifests.values():
+def the_pod_has_no_rights_but_to_watch_endpoint_slices(all_manifests):
+    watching = set()
+    for name, manifests in all_manifests.items():
+        roles = [one for one in manifests.of("Role") if one["metadata"]["name"].endswith("-endpoint-slices")]
+        for role in roles:
+            same(role["rules"], [
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+            ])
+        account = manifests.pod()["spec"]["serviceAccountName"]
+        bindings = [one for one in manifests.of("RoleBinding") if account in [to["name"] for to in one["subjects"]]]
+        places = [(one["metadata"].get("namespace"), one["metadata"]["name"]) for one in roles]
+        same([(one["metadata"].get("namespace"), one["roleRef"]["name"]) for one in bindings], places)
+        same([one for one in manifests.objects if one["kind"].startswith("Cluster")], [])
+        has_token = bool(roles)
+        watching |= {name} if has_token else set()
         for owner in manifests.of("StatefulSet") + manifests.of("Deployment"):
             spec = owner["spec"]["template"]["spec"]
             security = spec["securityContext"]
-            same((spec["automountServiceAccountToken"], security["runAsNonRoot"], security["runAsUser"]), (False, True, 65532))
+            may = has_token and owner["kind"] == "StatefulSet"
+            same((spec["automountServiceAccountToken"], security["runAsNonRoot"], security["runAsUser"]), (may, True, 65532))
             same(security["seccompProfile"], {"type": "RuntimeDefault"})
             for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
                 assert key not in spec, key
@@ -158,6 +177,11 @@ def the_pod_has_no_rights(all_manifests):
                     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
                 })
                 assert "memory" in container["resources"]["limits"] and "cpu" in container["resources"]["requests"], container
+
+
+    same(watching, {"base, endpoint-slices", "chart, endpoint-slices", "chart, everything"})
+    namespaces = [one["metadata"]["namespace"] for one in all_manifests["chart, everything"].of("Role")]
+    same(namespaces, ["agents", "tools"])
 
 
 def nothing_but_traffic_and_metrics_is_open(all_manifests):
@@ -250,17 +274,20 @@ def helm_finds_nothing_to_complain_about(all_manifests):
 
 
 def load():
-    with_monitoring = "resources: [../base]\ncomponents: [../monitoring]\n"
-    # kustomize reads only files below the folder of each kustomization, so the combination stands beside them.
-    with tempfile.TemporaryDirectory(dir=FOLDER) as path:
-        Path(path, "kustomization.yaml").write_text(with_monitoring)
-        both = kustomize(path)
+    def with_component(name):
+        # kustomize reads only files below the folder of each kustomization, so the combination stands beside them.
+        with tempfile.TemporaryDirectory(dir=FOLDER) as path:
+            Path(path, "kustomization.yaml").write_text(f"resources: [../base]\ncomponents: [../{name}]\n")
+            return kustomize(path)
+
     return {
         "base": kustomize(FOLDER / "base"),
-        "base, monitoring": both,
+        "base, monitoring": with_component("monitoring"),
+        "base, endpoint-slices": with_component("endpoint-slices"),
         "example": kustomize(FOLDER / "example"),
         "chart": chart(),
         "chart, monitoring": chart("--set", "monitoring.enabled=true"),
+        "chart, endpoint-slices": chart("--set", "endpointSlices.enabled=true"),
         "chart, everything": chart(values=FULL),
     }
 
@@ -268,7 +295,8 @@ def load():
 CHECKS = (
     every_object_is_what_its_schema_says, the_schemas_find_mistakes, chart_and_kustomize_make_the_same_objects,
     the_alert_rules_have_one_source, the_alerts_find_their_job, pod_and_proxy_have_the_same_grace,
-    a_load_balancer_learns_of_the_end_before_the_probe_does, every_configuration_passes_the_check, the_pod_has_no_rights,
+    a_load_balancer_learns_of_the_end_before_the_probe_does, every_configuration_passes_the_check,
+    the_pod_has_no_rights_but_to_watch_endpoint_slices,
     nothing_but_traffic_and_metrics_is_open, selectors_find_the_pods_and_no_others, two_releases_of_the_chart_share_nothing,
     wrong_values_are_refused, every_value_is_used, versions_are_those_of_the_program, helm_finds_nothing_to_complain_about,
 )

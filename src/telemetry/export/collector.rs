@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::HookUrl,
-    net::{ClientTls, Post, PostError, post},
+    net::{ClientTls, HttpError, Post, post},
     telemetry::names,
 };
 
@@ -203,26 +203,26 @@ impl Signal {
 }
 
 /// Meaning of an answer.
-fn read(answer: Result<Vec<u8>, PostError>) -> Attempt {
+fn read(answer: Result<Vec<u8>, HttpError>) -> Attempt {
     match answer {
         // An answer that is none of the protocol says nothing of a part that was not taken.
         Ok(body) => {
             let response = ExportResponse::decode(body.as_slice()).unwrap_or_default();
             Attempt::Taken(response.partial_success.unwrap_or_default())
         }
-        Err(PostError::Large(_)) => Attempt::Taken(PartialSuccess::default()),
-        Err(PostError::Exchange(error)) => Attempt::Failed {
+        Err(HttpError::Large(_)) => Attempt::Taken(PartialSuccess::default()),
+        Err(HttpError::Exchange(error)) => Attempt::Failed {
             error,
             retry_after: None,
         },
-        Err(PostError::Status {
+        Err(HttpError::Status {
             status: status @ (429 | 502 | 503 | 504),
             retry_after,
         }) => Attempt::Failed {
             error: format!("it answered {status}"),
             retry_after,
         },
-        Err(error @ PostError::Status { .. }) => Attempt::Refused(error.to_string()),
+        Err(error @ HttpError::Status { .. }) => Attempt::Refused(error.to_string()),
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
 
     fn status(status: u16) -> Attempt {
         let retry_after = Some(Duration::from_secs(7));
-        read(Err(PostError::Status {
+        read(Err(HttpError::Status {
             status,
             retry_after,
         }))
@@ -263,7 +263,7 @@ mod tests {
         for never in [301, 400, 401, 403, 404, 413, 500, 501] {
             assert!(matches!(status(never), Attempt::Refused(_)), "{never}");
         }
-        let broken = read(Err(PostError::Exchange(String::new())));
+        let broken = read(Err(HttpError::Exchange(String::new())));
         assert!(matches!(broken, Attempt::Failed { .. }));
     }
 

@@ -29,10 +29,16 @@ async fn setup() -> Setup {
         min_ttl: HumanDuration(Duration::from_millis(20)),
         max_ttl: HumanDuration(Duration::from_millis(50)),
         timeout: HumanDuration(Duration::from_millis(200)),
+        kubernetes: None,
     };
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
     let fleet = Arc::clone(&fixture.fleet);
-    let running = tokio::spawn(discovery::run(fleet, resolver, settings, Vec::new()));
+    let running = tokio::spawn(discovery::run(
+        fleet,
+        (resolver, None),
+        settings,
+        Vec::new(),
+    ));
     Setup {
         fixture,
         server,
