@@ -15,7 +15,7 @@ use super::{
     logs::LogFile,
     signals::{EndSignal, SignalEvent, Signals},
     supervisor::Supervisor,
-    takeover::{Entrance, Held, Launcher, Outcome, PredecessorEnd, Successor, hand_over},
+    takeover::{Entrance, Held, Outcome, PredecessorEnd, Successor, hand_over},
     worker::{self, Phase},
 };
 use crate::{
@@ -148,14 +148,13 @@ impl Running {
     }
 
     async fn serve(&mut self, signals: &mut Signals) -> End {
-        let launcher = Launcher::default();
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
                     SignalEvent::End(signal) => return End::Signalled(signal),
                     SignalEvent::Reload => drop(self.reload("SIGHUP").await),
                     SignalEvent::Replace => if let Some(service) = &self.options.service {
-                        launcher.launch(service);
+                        self.entrance.launch(service);
                     } else {
                         tracing::warn!("SIGUSR2: only `serve` hands over");
                     },

@@ -136,11 +136,13 @@ fn take_over(config: Config, options: Options) -> Result<Running, ServerError> {
         version,
     } = takeover::ask(&config.history.path)?;
     tracing::info!(process = predecessor.process(), %version, "taking over from a running process");
+    let preparing = predecessor.preparing();
     let ground = Ground::lay(config, options)?;
     let entered = ground.runtime.enter();
     let bound = ground.bind(inherited)?;
     // Kept until the table of the history has the same releases.
     let rehearsal = ground.rehearse(table)?;
+    drop(preparing);
     let prepared_ms = begin.elapsed().as_millis();
     let waited = predecessor.wait_for_history()?;
     let freed = Instant::now();

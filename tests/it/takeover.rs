@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::{
         fd::OwnedFd,
+        unix::fs::PermissionsExt,
         unix::net::{UnixDatagram, UnixStream},
     },
     process::{Child, Command, Stdio},
@@ -15,6 +16,7 @@ use std::{
         mpsc::channel,
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -249,7 +251,7 @@ fn a_way_back_in_parts_goes_on_after_a_takeover_that_failed() {
     let back = world.change("/v1/rollback?over=10m", "{}");
     assert_eq!(back.status, 200, "{}", back.text());
     let mut fake = Fake::connect(&world);
-    fake.hello(&world, 1);
+    fake.hello(&world, 2);
     assert!(fake.hear().get("offer").is_some());
     fake.say(&json!("prepared"));
     assert!(fake.hear().get("free").is_some());
@@ -347,10 +349,10 @@ fn a_process_of_another_protocol_is_refused_with_both_versions() {
     let (blue, green) = origins();
     let world = World::start(&[""], &table(&blue, &green));
     let mut fake = Fake::connect(&world);
-    fake.hello(&world, 2);
+    fake.hello(&world, 99);
     let refused = fake.hear()["refused"]["reason"].to_string();
     assert!(
-        refused.contains("9.9.9") && refused.contains("protocol 2"),
+        refused.contains("9.9.9") && refused.contains("protocol 99"),
         "{refused}"
     );
     world.assert_changes_work();
@@ -363,7 +365,7 @@ fn a_new_process_that_dies_in_any_state_before_it_serves_changes_nothing() {
     for state in 0..4 {
         let mut fake = Fake::connect(&world);
         if state > 0 {
-            fake.hello(&world, 1);
+            fake.hello(&world, 2);
             assert!(fake.hear().get("offer").is_some());
         }
         if state > 1 {
@@ -383,6 +385,86 @@ fn a_new_process_that_dies_in_any_state_before_it_serves_changes_nothing() {
     world.take_over();
     assert!(world.end_of(0).success());
     world.assert_changes_work();
+}
+
+#[test]
+fn one_that_says_hello_and_nothing_else_is_given_up_within_seconds() {
+    let (blue, green) = origins();
+    let mut world = World::start(&[""], &table(&blue, &green));
+    let mut fake = Fake::connect(&world);
+    fake.hello(&world, 2);
+    assert!(fake.hear().get("offer").is_some());
+    let begin = Instant::now();
+    // It has its turn once the other one is given up.
+    let next = world.take_over();
+    let waited = begin.elapsed();
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
+    let reason = fake.hear()["refused"]["reason"].to_string();
+    assert!(reason.contains("silent for 5s"), "{reason}");
+    assert!(world.end_of(0).success());
+    assert!(world.is_alive(next));
+    world.assert_changes_work();
+}
+
+#[test]
+fn one_that_tells_that_it_prepares_has_time() {
+    let (blue, green) = origins();
+    let mut world = World::start(&[""], &table(&blue, &green));
+    let mut fake = Fake::connect(&world);
+    fake.hello(&world, 2);
+    assert!(fake.hear().get("offer").is_some());
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(7) {
+        fake.say(&json!("preparing"));
+        thread::sleep(Duration::from_millis(500));
+    }
+    fake.say(&json!("prepared"));
+    assert!(fake.hear().get("free").is_some());
+    drop(fake);
+    world.assert_changes_work();
+    assert!(world.is_alive(0));
+}
+
+#[test]
+fn a_program_that_hangs_at_its_start_is_ended_and_the_next_signal_starts_a_good_one() {
+    let (blue, green) = origins();
+    let mut world = World::new(&[""], &table(&blue, &green));
+    let path = world.folder.path().join("program");
+    let install = |text: Option<&str>| {
+        let new = path.with_extension("new");
+        match text {
+            Some(script) => write(&new, script),
+            None => drop(std::fs::copy(program(), &new).unwrap()),
+        }
+        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+    };
+    install(None);
+    world.spawn_command(Command::new(&path), &[], &[]);
+    world.wait_for(0, ": ready ");
+    install(Some("#!/bin/sh\nexec sleep 600\n"));
+    send(world.process(0), Signal::USR2);
+    world.wait_for(0, "a new process is started to take over");
+    let started = |world: &World| {
+        let log = world.log(0);
+        let (_, rest) = log.rsplit_once("started to take over process=").unwrap();
+        rest.split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let hanging = started(&world);
+    assert!(std::fs::exists(format!("/proc/{hanging}")).unwrap());
+    assert_eq!(Client::connect(world.listener()).get("/").text(), "blue");
+    world.wait_for(0, "has not asked for anything within 15s, and is ended");
+    world.wait_for(0, "the process that was started to take over has ended");
+    assert!(!std::fs::exists(format!("/proc/{hanging}")).unwrap());
+    world.assert_changes_work();
+
+    install(None);
+    send(world.process(0), Signal::USR2);
+    assert!(world.end_of(0).success(), "{}", world.log(0));
+    world.assert_changes_work();
+    let process = started(&world);
+    send(process, Signal::TERM);
+    wait_until("it ends", || TcpStream::connect(world.listener()).is_err());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     super::inherited::ListenerSockets,
     channel::{Channel, MOST_DESCRIPTORS, is_late},
+    launch::{Launcher, Service, Turn},
     message::{FolderId, FromNew, FromOld, PROTOCOL},
 };
 use crate::{
@@ -38,6 +39,8 @@ use crate::{
 const GREETING: Duration = Duration::from_secs(5);
 /// Timeout for the preparation of the new process: its first checks may take a while.
 const PREPARATION: Duration = Duration::from_secs(120);
+/// Timeout for each sign that it is still at it.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 /// Number of processes that may wait at the socket.
 const WAITING: usize = 1;
 
@@ -60,6 +63,7 @@ pub(in crate::server) struct Entrance {
     estate: Arc<Mutex<Option<Estate>>>,
     prepared: Option<mpsc::Receiver<Prepared>>,
     accepting: Option<AbortHandle>,
+    launcher: Launcher,
 }
 
 /// A new process that waits for the history. The next one is served once this is dropped.
@@ -83,13 +87,17 @@ impl Entrance {
         let (sender, prepared) = mpsc::channel(WAITING);
         let listener = tokio::net::UnixListener::from_std(listener)?;
         let of_estate = Arc::clone(&estate);
+        let launcher = Launcher::default();
+        let of_launcher = launcher.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(stream) = stream.into_std() else {
                     continue;
                 };
                 let (estate, sender) = (Arc::clone(&of_estate), sender.clone());
-                let served = tokio::task::spawn_blocking(move || serve(stream, &estate, &sender));
+                let turn = of_launcher.turn();
+                let served =
+                    tokio::task::spawn_blocking(move || serve(stream, &estate, &sender, &turn));
                 // A panic was reported by its thread.
                 drop(served.await);
             }
@@ -98,7 +106,13 @@ impl Entrance {
             estate,
             prepared: Some(prepared),
             accepting: Some(accepting.abort_handle()),
+            launcher,
         })
+    }
+
+    /// Starts a new process that asks here.
+    pub(in crate::server) fn launch(&self, service: &Service) {
+        self.launcher.launch(service);
     }
 
     /// The next process that is prepared. Cancelling it loses nothing.
@@ -149,12 +163,17 @@ pub(super) fn short_path(folder: &fs::File) -> PathBuf {
 }
 
 /// Serves one process until its turn is over.
-fn serve(stream: UnixStream, estate: &Mutex<Option<Estate>>, sender: &mpsc::Sender<Prepared>) {
+fn serve(
+    stream: UnixStream,
+    estate: &Mutex<Option<Estate>>,
+    sender: &mpsc::Sender<Prepared>,
+    turn: &Turn,
+) {
     let Ok(channel) = Channel::new(stream) else {
         return;
     };
     let process = channel.process();
-    match prepare(&channel, estate) {
+    match prepare(&channel, estate, turn) {
         Ok(version) => {
             let (turn, is_over) = oneshot::channel();
             let process = PreparedProcess { channel, version };
@@ -175,19 +194,63 @@ fn serve(stream: UnixStream, estate: &Mutex<Option<Estate>>, sender: &mpsc::Send
 }
 
 /// Sends what a new process needs, and waits until it is prepared. Returns its version.
-fn prepare(channel: &Channel, estate: &Mutex<Option<Estate>>) -> Result<String, String> {
+fn prepare(
+    channel: &Channel,
+    estate: &Mutex<Option<Estate>>,
+    turn: &Turn,
+) -> Result<String, String> {
     if !channel.is_of_same_user() {
         return Err("it has another user".to_owned());
     }
     let version = greeted(channel, estate)?;
+    turn.asked();
     tracing::info!(process = channel.process(), %version, "a new process asks to take over");
     let offered = offer(channel, estate);
     offered.map_err(|error| format!("the sockets could not be sent: {error}"))?;
-    match channel.receive(Some(PREPARATION)) {
-        Ok((FromNew::Prepared, _)) => Ok(version),
-        Ok(_) => Err("it sent another message than expected".to_owned()),
-        Err(error) if is_late(&error) => Err(format!("it was not prepared within {PREPARATION:?}")),
-        Err(_) => Err("it ended before it was prepared; its own log says why".to_owned()),
+    match wait_until_prepared(channel) {
+        Ok(()) => Ok(version),
+        Err(Unprepared::Hangs(reason)) if turn.is_of(channel.process()) => {
+            // It was started here, so nobody else looks after it.
+            channel.kill_peer();
+            Err(format!("{reason}, and was ended"))
+        }
+        Err(Unprepared::Ended(reason) | Unprepared::Hangs(reason)) => Err(reason),
+    }
+}
+
+/// Reason why a process was not prepared.
+enum Unprepared {
+    /// It ended, or said something else.
+    Ended(String),
+    /// It is silent, or takes too long.
+    Hangs(String),
+}
+
+fn wait_until_prepared(channel: &Channel) -> Result<(), Unprepared> {
+    let late_at = Instant::now() + PREPARATION;
+    loop {
+        let left = late_at.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let reason = format!("it was not prepared within {PREPARATION:?}");
+            return Err(Unprepared::Hangs(reason));
+        }
+        match channel.receive(Some(SIGN_OF_LIFE.min(left))) {
+            Ok((FromNew::Preparing, _)) => {}
+            Ok((FromNew::Prepared, _)) => return Ok(()),
+            Ok(_) => {
+                let reason = "it sent another message than expected".to_owned();
+                return Err(Unprepared::Ended(reason));
+            }
+            Err(error) if is_late(&error) && left > SIGN_OF_LIFE => {
+                let reason = format!("it was silent for {SIGN_OF_LIFE:?} before it was prepared");
+                return Err(Unprepared::Hangs(reason));
+            }
+            Err(error) if is_late(&error) => {}
+            Err(_) => {
+                let reason = "it ended before it was prepared; its own log says why".to_owned();
+                return Err(Unprepared::Ended(reason));
+            }
+        }
     }
 }
 

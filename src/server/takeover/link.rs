@@ -5,9 +5,9 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        mpsc::{SyncSender, sync_channel},
+        mpsc::{self, RecvTimeoutError, SyncSender, sync_channel},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -29,6 +29,8 @@ pub(in crate::server) type PredecessorEnd = watch::Receiver<()>;
 
 /// Interval in which the old process tells what is in flight.
 const REPORT: Duration = Duration::from_millis(100);
+/// Interval in which the new process tells that it still prepares.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// Time that the new process waits for the first report.
 const FIRST_REPORT: Duration = Duration::from_secs(2);
 
@@ -40,6 +42,12 @@ pub(in crate::server) struct Successor {
 /// The old process, as the new one sees it.
 pub(in crate::server) struct Predecessor {
     channel: Arc<Channel>,
+}
+
+/// Signs of life of a process that prepares; they end when this is dropped.
+pub(in crate::server) struct Preparing {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 // === impl Successor ===
@@ -108,6 +116,27 @@ impl Predecessor {
         &self.channel
     }
 
+    /// Tells it that this process still prepares, until what is returned is dropped.
+    pub(in crate::server) fn preparing(&self) -> Preparing {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let channel = Arc::clone(&self.channel);
+        let told = move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(SIGN_OF_LIFE) {
+                if channel.send(&FromNew::Preparing).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("takeover-prepare".to_owned());
+        let thread = thread.spawn(told).inspect_err(|error| {
+            tracing::warn!(%error, "a thread of the takeover cannot be started");
+        });
+        Preparing {
+            stop: Some(stop),
+            thread: thread.ok(),
+        }
+    }
+
     /// Tells it what becomes live, and counts what is in flight there as in flight on its release, until it ends. Returns
     /// once it has reported. Called within a runtime.
     pub(in crate::server) fn watch(
@@ -141,6 +170,19 @@ impl Predecessor {
             }
         });
         ended
+    }
+}
+
+// === impl Preparing ===
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // What is sent next must not come amid a sign of life.
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported by the thread.
+            drop(thread.join());
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Number of the protocol. Another one is refused.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Messages of the new process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub(super) enum FromNew {
         version: String,
         history: FolderId,
     },
+    /// It is still at it: sent again and again from the offer on, until it is prepared.
+    Preparing,
     /// Its configuration, certificates and table are fine, and the first checks are answered.
     Prepared,
     /// It has the history, and has changed nothing in it.

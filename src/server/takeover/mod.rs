@@ -17,7 +17,6 @@ mod taker;
 pub(super) use self::{
     entrance::{Entrance, Estate, Held},
     gap::{Outcome, hand_over},
-    launch::Launcher,
     link::{Predecessor, PredecessorEnd, Successor},
     taker::{Asked, ask},
 };
