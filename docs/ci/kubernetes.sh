@@ -5,6 +5,7 @@
 #   kubernetes.sh ROUTE RELEASE VERSION ENDPOINT…
 #
 # NAMESPACE is that of the proxies, PODS are their names. PLAN names a plan of the configuration file.
+# The reports for the CI server are rollout-POD.xml.
 #
 # Exit status: 0 if the release has the users of every proxy; otherwise that of the first rollout that did not succeed: 83
 # if its proxy took the release back, 84 if it was aborted, 85 if somebody else has changed the route meanwhile, 75 if it
@@ -34,7 +35,20 @@ follow() { # pod, rollout
     return "$status"
 }
 
+# There is no place for a file in a pod, so each proxy is asked once more, at the end and whatever that is.
+declare -A started_at
+report() {
+    local pod
+    for pod in "${!started_at[@]}"; do
+        # A rollout that goes on has a report too, and the status that says so.
+        at "$pod" rollout watch "${started_at[$pod]}" --junit - --within 1ms >"rollout-$pod.xml" || true
+        [ -s "rollout-$pod.xml" ] || { rm -f "rollout-$pod.xml"; echo "$pod: there is no report" >&2; }
+    done
+}
+trap report EXIT
+
 for pod in $PODS; do
+    rm -f "rollout-$pod.xml"
     at "$pod" release set "$release" --version "$version" "${@/#/--endpoint=}" -m "$note"
 done
 
@@ -66,6 +80,7 @@ for pod in $PODS; do
         exit "$status"
     }
     rollouts[$pod]=${started% *} stable[$pod]=${started#* }
+    started_at[$pod]=${rollouts[$pod]}
 done
 trap cancelled INT TERM
 [ -z "${is_cancelled:-}" ] || cancelled

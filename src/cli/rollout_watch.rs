@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -34,12 +34,19 @@ pub(super) struct WatchArgs {
     /// Exit with 0 only if it succeeds, and with 83, 84 or 85 if it does not
     #[arg(long)]
     exit_code: bool,
-    /// Write a report for CI servers, XML as of `JUnit`, to this file at the end
+    /// Write a report for CI servers, XML as of `JUnit`, to this file at the end; `-` is standard output, which then has
+    /// nothing else
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Longest time to wait for the end, such as `2h`; without it there is no limit
     #[arg(long, value_name = "TIME")]
     within: Option<HumanDuration>,
+}
+
+impl WatchArgs {
+    fn is_report_alone(&self) -> bool {
+        self.junit.as_deref() == Some(Path::new("-"))
+    }
 }
 
 /// Writes each new line of the log until the rollout has ended, over lost connections.
@@ -48,7 +55,7 @@ pub(super) async fn watch(client: &Client, args: WatchArgs, json: bool) -> Resul
     let (mut rollout, mut body) = read(client, &args.rollout).await?;
     let mut shown = Shown::default();
     loop {
-        if !json {
+        if !json && !args.is_report_alone() {
             print(shown.news(&rollout).as_bytes());
         }
         if rollout.ended_at.is_some() {
@@ -73,6 +80,10 @@ pub(super) async fn watch(client: &Client, args: WatchArgs, json: bool) -> Resul
     write_report(&args, &rollout, &result(&rollout))?;
     match ended(rollout.state).filter(|_| args.exit_code) {
         Some(exit) => Err(Failure::new(exit, result(&rollout)).with_json(body)),
+        None if args.is_report_alone() => Ok(Out {
+            text: String::new(),
+            json: Vec::new(),
+        }),
         None => Ok(Out {
             text: result(&rollout),
             json: body,
@@ -103,6 +114,10 @@ fn write_report(args: &WatchArgs, rollout: &Rollout, result: &str) -> Result<(),
         return Ok(());
     };
     let report = junit::report(rollout, Timestamp::of(SystemTime::now()));
+    if args.is_report_alone() {
+        print(report.as_bytes());
+        return Ok(());
+    }
     private_file::replace(file, report.as_bytes()).map_err(|error| {
         let message = format!(
             "{result}\nthe report cannot be written to {}: {error}\nhint: the rollout is not affected; `switchback rollout show {}` has the same figures",

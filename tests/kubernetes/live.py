@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import tomllib
+from xml.etree import ElementTree
 
 from harness import ROOT, Process, accepts, binary, free_port, wait_until
 from manifests import FOLDER, TOOLS, kustomize
@@ -230,7 +231,7 @@ class Cluster:
     def job(self, version, plan):
         command = [ROOT / "docs/ci/kubernetes.sh", "chat", "green", version, self.green.url]
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, env={**self.environment, "PLAN": plan}, cwd=ROOT, start_new_session=True, **options)
+        return subprocess.Popen(command, env={**self.environment, "PLAN": plan}, cwd=self.folder, start_new_session=True, **options)
 
 
 def commands_of_the_page():
@@ -315,7 +316,21 @@ def what_one_proxy_takes_back_leaves_both(cluster):
     assert "fails" in said, said
     states = [json.loads(pod.switchback("rollout", "list", "--json"))["rollouts"][0]["state"] for pod in cluster.pods]
     same(states[0], "aborted")
+    # Each proxy says for itself what it saw: one aborted by the job, one that has taken the release back.
+    same(reports(cluster), {"switchback-0": ("rollout",), "switchback-1": ("rollout", "failures")})
     cluster.green.behave({})
+
+
+def reports(cluster):
+    """The checks that have failed, by proxy; the files are gone then."""
+    failed = {}
+    for path in sorted(cluster.folder.glob("rollout-*.xml")):
+        suite = ElementTree.parse(path).getroot().find("testsuite")
+        assert suite.get("name").startswith("rollout "), suite.attrib
+        failed[path.stem.removeprefix("rollout-")] = tuple(
+            case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None)
+        path.unlink()
+    return failed
 
 
 def a_job_that_is_cancelled_leaves_no_canary(cluster):
@@ -324,12 +339,14 @@ def a_job_that_is_cancelled_leaves_no_canary(cluster):
     os.killpg(job.pid, signal.SIGTERM)
     ended(job, 143)
     same(cluster.splits(), [{"blue"}, {"blue"}])
+    same(reports(cluster), {"switchback-0": ("rollout",), "switchback-1": ("rollout",)})
 
 
 def a_good_release_gets_the_users_of_both(cluster):
     one, two = cluster.pods
     with users_of(one), users_of(two):
         ended(cluster.job("3.2.0", "quick"), 0)
+    same(reports(cluster), {"switchback-0": (), "switchback-1": ()})
     same(cluster.splits(), [{"green"}, {"green"}])
 
 
