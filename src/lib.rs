@@ -1,6 +1,7 @@
 //! switchback: a reverse proxy that decides, per request, which release of an agent fleet answers, and that lets its
 //! operator change that decision, and take it back, in one atomic step.
 
+pub mod acme;
 pub mod admin;
 pub mod analysis;
 pub mod api;

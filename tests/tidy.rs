@@ -45,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("demo", &["config", "message", "model"]),
     // the control plane
     ("history", &["backup", "model"]),
+    ("acme", &["api", "config", "net", "telemetry"]),
     (
         "control",
         &[
@@ -111,6 +112,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "acme",
             "admin",
             "api",
             "config",
@@ -147,6 +149,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Files that may name types of hyper, http and axum: those that do the I/O. A folder ends in `/`.
 const HTTP_TYPES: &[&str] = &[
+    "src/acme/client.rs",
     "src/admin/",
     "src/cli/",
     "src/demo/",

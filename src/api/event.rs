@@ -102,6 +102,17 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// A certificate was issued by an authority, or could not be.
+    Certificate {
+        /// The domain.
+        domain: String,
+        /// End of the certificate that is served now; absent if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_after: Option<Timestamp>,
+        /// Reason of the failure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// A version of a release is in quarantine, or it is lifted.
     Quarantine {
         /// The release.
@@ -179,6 +190,7 @@ impl EventBody {
             Self::Verification { .. } => "verification",
             Self::Drill { .. } => "drill",
             Self::Backup { .. } => "backup",
+            Self::Certificate { .. } => "certificate",
             Self::Quarantine { .. } => "quarantine",
             Self::Endpoint { .. } => "endpoint",
             Self::Release { .. } => "release",

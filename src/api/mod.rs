@@ -5,6 +5,7 @@
 
 mod backup;
 mod calibration;
+mod certificate;
 mod changes;
 mod crowded;
 mod data_guard;
@@ -46,6 +47,7 @@ pub use self::{
         CalibrationFinding, CalibrationPeak, CalibrationReport, RouteCalibration,
         RunningCalibration,
     },
+    certificate::CertificateStatus,
     changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
     crowded::Crowded,
     data_guard::DataGuard,

@@ -9,6 +9,7 @@ mod admin_url;
 mod args;
 mod backup;
 mod calibration;
+mod certificate_words;
 mod change;
 mod changes;
 mod client;

@@ -184,6 +184,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         ServerError::Import(_) | ServerError::Takeover(_) => Exit::TryAgain,
         ServerError::Thread(_) | ServerError::Discovery(_) => Exit::Internal,
         ServerError::Access(_)
+        | ServerError::Acme(_)
         | ServerError::Activation(_)
         | ServerError::Collector(_)
         | ServerError::AccessLog { .. }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{rollout_words::state, rollouts::goes_back, text::clean};
+use super::{certificate_words, rollout_words::state, rollouts::goes_back, text::clean};
 use crate::{
     api::{
         BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, ServiceWatchStatus, StaleFlag,
@@ -22,6 +22,7 @@ pub(super) fn notices(status: &Status) -> String {
     let files = status.durability.damaged.iter();
     let mut text: String = files.map(|name| damaged(name)).collect();
     text.extend(status.backup.as_ref().and_then(backup));
+    text.push_str(&certificate_words::lines(&status.certificates));
     let services = status.service_watches.iter().filter_map(service_watch);
     text.extend(services.take(MOST));
     text.extend(status.rollouts.iter().map(rollout));

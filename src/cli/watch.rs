@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
+    certificate_words,
     client::{ApiRequest, Client},
     event_stream::EventStream,
     exit::{Exit, Failure},
@@ -281,6 +282,7 @@ fn words(body: &EventBody) -> String {
             ..
         } => format!("of {route} has {}: {}", state.as_str(), failures.join("; ")),
         EventBody::Backup { .. } => backup(body),
+        EventBody::Certificate { .. } => certificate_words::event(body),
         EventBody::Quarantine {
             release,
             version,

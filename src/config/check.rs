@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use super::{
-    Config, Listener, ListenerTls, Network, TokenRole, bounds, calibrate, check_hooks, drills,
-    feedback, ofrep, own_listeners, sessions,
+    Config, Listener, ListenerTls, Network, TokenRole, bounds, calibrate, check_acme, check_hooks,
+    drills, feedback, ofrep, own_listeners, sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -25,6 +25,7 @@ pub enum FileCheck {
 pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     let mut found = Vec::new();
     listeners(config, &mut found);
+    check_acme::check(config, &mut found);
     admin(config, &mut found);
     sessions::check(&config.sessions, &mut found);
     drills::check(&config.drills, &config.routes, &mut found);
@@ -185,7 +186,7 @@ fn proxy_senders(at: &str, listener: &Listener, trusted: &[Network], found: &mut
 }
 
 fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
-    if tls.certificates.is_empty() {
+    if tls.certificates.is_empty() && tls.acme.is_none() {
         found.push(
             Problem::new(format!("{at}.tls.certificates"), "TLS needs a certificate")
                 .hint("write `certificates = [{ cert = \"agents.pem\", key = \"agents.key\" }]`"),
@@ -310,6 +311,10 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         }
     };
     config.each_path(|at, path| {
+        // The folder of certificates is created.
+        if at.ends_with(".acme.path") {
+            return;
+        }
         if ["listeners.", "admin.", "sessions.", "hooks.", "prometheus."]
             .iter()
             .any(|part| at.starts_with(part))

@@ -220,6 +220,9 @@ impl Config {
             if let Some(client_ca) = &mut tls.client_ca {
                 visit(format!("{at}.tls.client_ca"), client_ca);
             }
+            if let Some(acme) = &mut tls.acme {
+                acme.each_path(&format!("{at}.tls.acme"), &mut visit);
+            }
         }
     }
 

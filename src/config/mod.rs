@@ -11,11 +11,13 @@ use std::{
 
 use thiserror::Error;
 
+mod acme;
 mod advice;
 mod backups;
 mod bounds;
 mod calibrate;
 mod check;
+mod check_acme;
 mod check_hooks;
 mod cloudwatch;
 mod datadog;
@@ -49,6 +51,7 @@ mod wrong_secret;
 mod wrong_value;
 
 pub use self::{
+    acme::{Acme, AcmeChallenge},
     backups::Backups,
     calibrate::Calibrate,
     check::FileCheck,

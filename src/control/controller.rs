@@ -9,6 +9,7 @@ use super::{
     ControlError,
     backup_registry::BackupRegistry,
     calibration_registry::Calibration,
+    certificate_desk::CertificateDesk,
     convergence::{Convergence, converge},
     cuts,
     drift::DriftCache,
@@ -72,6 +73,7 @@ pub struct Controller {
     pub(super) backups: BackupRegistry,
     pub(super) events: Arc<EventHub>,
     pub(super) calibration: Calibration,
+    pub(super) certificates: CertificateDesk,
 }
 
 impl Controller {
@@ -157,6 +159,7 @@ impl Controller {
             backups,
             events,
             calibration,
+            certificates: CertificateDesk::default(),
         }
     }
 

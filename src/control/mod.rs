@@ -17,6 +17,7 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
+//! - certificates from an authority: `certificates`; under it `certificate_desk`
 //! - backups: `backups`, `backup_loop`; under them `backup_registry`, `drill_schedule`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
@@ -47,6 +48,8 @@ mod calibration_registry;
 mod calibration_window;
 mod candidates;
 mod capacity;
+mod certificate_desk;
+mod certificates;
 mod clock;
 mod consent;
 mod controller;
@@ -180,6 +183,7 @@ mod work;
 
 pub use self::{
     backups::TakeBackupError,
+    certificate_desk::CertificateSource,
     consent::Consent,
     controller::Controller,
     drill_error::DrillError,

@@ -16,6 +16,7 @@ use rustls::{Connection, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 
 use super::error::NetError;
+use super::issued_certificates::{IssuedCertificates, VALIDATION_PROTOCOL, is_validation};
 use super::stream::Stream;
 use super::ticketer::{TicketKey, Ticketer};
 use super::tls_files::{CertificateFiles, authorities, certificates, provider, tls};
@@ -34,7 +35,8 @@ pub enum ClientCertificates {
 /// TLS settings of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTlsSettings {
-    /// By server name; the first one is the default for unknown names and clients without SNI. Never empty.
+    /// By server name; the first one is the default for unknown names and clients without SNI. Empty only beside issued
+    /// ones.
     pub certificates: Vec<CertificateFiles>,
     /// Authorities that may sign client certificates; `None` to request none.
     pub client_ca: Option<PathBuf>,
@@ -49,14 +51,23 @@ pub struct ServerTlsSettings {
 /// TLS of one listener, ready for handshakes.
 pub struct ServerTls {
     settings: ServerTlsSettings,
+    issued: Option<Arc<IssuedCertificates>>,
     tickets: Arc<Ticketer>,
     config: ArcSwap<ServerConfig>,
 }
 
-/// Certificates by name.
+/// The certificates of a listener: those of its files, and issued ones.
 #[derive(Debug)]
+struct ListenerCertificates {
+    files: ByName,
+    issued: Option<Arc<IssuedCertificates>>,
+}
+
+/// Certificates by name.
+#[derive(Debug, Default)]
 struct ByName {
-    default: Arc<CertifiedKey>,
+    /// The one for unknown names.
+    default: Option<Arc<CertifiedKey>>,
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// `example.com` for `*.example.com`.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
@@ -70,23 +81,29 @@ impl ServerTls {
     /// # Errors
     /// When a file cannot be used or the settings contradict one another.
     pub fn load(settings: ServerTlsSettings) -> Result<Self, NetError> {
-        Self::load_with(settings, &[])
+        Self::load_with(settings, None, &[])
     }
 
-    /// Reads the files, and accepts session tickets of a process that passed its keys on. Where clients show
-    /// certificates its tickets are not accepted: the authority may be another one now.
+    /// Reads the files, serves issued certificates as well, and accepts session tickets of a process that passed its keys
+    /// on. Where clients show certificates its tickets are not accepted: the authority may be another one now.
     ///
     /// # Errors
     /// As [`ServerTls::load`].
-    pub fn load_with(settings: ServerTlsSettings, keys: &[TicketKey]) -> Result<Self, NetError> {
+    pub fn load_with(
+        settings: ServerTlsSettings,
+        issued: Option<Arc<IssuedCertificates>>,
+        keys: &[TicketKey],
+    ) -> Result<Self, NetError> {
         let passed_on = match settings.client_ca {
             Some(_) => None,
             None => Ticketer::with_keys(keys),
         };
         let tickets = Arc::new(passed_on.map_or_else(Ticketer::new, Ok)?);
-        let config = build(&settings, Arc::clone(&tickets) as Arc<dyn ProducesTickets>)?;
+        let producer = Arc::clone(&tickets) as Arc<dyn ProducesTickets>;
+        let config = build(&settings, issued.clone(), producer)?;
         Ok(Self {
             settings,
+            issued,
             tickets,
             config: ArcSwap::from_pointee(config),
         })
@@ -102,7 +119,8 @@ impl ServerTls {
             Some(_) => Arc::new(Ticketer::new()?),
             None => Arc::clone(&self.tickets),
         };
-        self.config.store(Arc::new(build(&self.settings, tickets)?));
+        let config = build(&self.settings, self.issued.clone(), tickets)?;
+        self.config.store(Arc::new(config));
         Ok(())
     }
 
@@ -122,21 +140,33 @@ impl ServerTls {
     /// Runs the handshake. The caller sets the deadline.
     ///
     /// # Errors
-    /// The error of the socket or of the TLS library.
+    /// The error of the socket or of the TLS library. The handshake of a validation ends here, without a request.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
         let connection =
             ServerConnection::new(self.config.load_full()).map_err(io::Error::other)?;
         let stream = TlsStream::handshake(tcp, Connection::Server(connection)).await?;
+        if self.issued.is_some() && stream.speaks(VALIDATION_PROTOCOL) {
+            stream.send_close_notify();
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
 fn build(
     settings: &ServerTlsSettings,
+    issued: Option<Arc<IssuedCertificates>>,
     tickets: Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, NetError> {
     let provider = provider();
-    let names = ByName::load(&settings.certificates, &provider)?;
+    let own = ListenerCertificates {
+        files: ByName::load(&settings.certificates, &provider)?,
+        issued,
+    };
+    if own.files.default.is_none() && own.issued.is_none() {
+        return Err(tls("a listener with TLS needs a certificate"));
+    }
+    let validates = own.issued.is_some();
     let versions: &[_] = if settings.tls12 {
         rustls::DEFAULT_VERSIONS
     } else {
@@ -159,12 +189,15 @@ fn build(
             builder.with_client_cert_verifier(verifier.build().map_err(tls)?)
         }
     }
-    .with_cert_resolver(Arc::new(names));
+    .with_cert_resolver(Arc::new(own));
     config.ticketer = tickets;
     config.ignore_client_order = true;
     config.alpn_protocols = alpn(settings.http2);
     // HTTP/1.0 clients may offer their version, and an ALPN list without a match ends the handshake.
     config.alpn_protocols.push(b"http/1.0".to_vec());
+    if validates {
+        config.alpn_protocols.push(VALIDATION_PROTOCOL.to_vec());
+    }
     Ok(config)
 }
 
@@ -185,13 +218,9 @@ impl ByName {
         for files in files {
             keys.push(Arc::new(files.load(provider)?));
         }
-        let default = keys
-            .first()
-            .ok_or_else(|| tls("a listener with TLS needs a certificate"))?;
         let mut names = Self {
-            default: Arc::clone(default),
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            default: keys.first().cloned(),
+            ..Self::default()
         };
         for key in &keys {
             names.add(key)?;
@@ -214,25 +243,41 @@ impl ByName {
         Ok(())
     }
 
-    fn find(&self, name: &str) -> &Arc<CertifiedKey> {
-        // Some clients send the name as typed; a final dot only marks it as fully qualified.
-        let name = name.strip_suffix('.').unwrap_or(name);
-        if let Some(key) = self.exact.get(name) {
-            return key;
-        }
-        let parent = name.split_once('.').map(|(_, parent)| parent);
-        parent
-            .and_then(|parent| self.wildcard.get(parent))
-            .unwrap_or(&self.default)
+    fn of_parent(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let (_, parent) = name.split_once('.')?;
+        self.wildcard.get(parent)
     }
 }
 
-impl ResolvesServerCert for ByName {
+// === impl ListenerCertificates ===
+
+impl ListenerCertificates {
+    /// The certificate for a name in lower case: one with this very name comes before one with a wildcard.
+    fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        // Some clients send the name as typed; a final dot only marks it as fully qualified.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let issued = || self.issued.as_ref()?.of_domain(name);
+        let exact = self.files.exact.get(name).cloned().or_else(issued);
+        exact
+            .or_else(|| self.files.of_parent(name).cloned())
+            .or_else(|| self.default())
+    }
+
+    fn default(&self) -> Option<Arc<CertifiedKey>> {
+        let issued = || self.issued.as_ref()?.first();
+        self.files.default.clone().or_else(issued)
+    }
+}
+
+impl ResolvesServerCert for ListenerCertificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        Some(Arc::clone(
-            name.map_or(&self.default, |name| self.find(&name)),
-        ))
+        if let Some(issued) = &self.issued
+            && is_validation(&hello)
+        {
+            return issued.of_validation(&name?);
+        }
+        name.map_or_else(|| self.default(), |name| self.find(&name))
     }
 }
 
@@ -261,8 +306,12 @@ mod tests {
                 ),
             }
         });
-        let names = ByName::load(&files, &provider()).unwrap();
-        let is_default = |name: &str| Arc::ptr_eq(names.find(name), &names.default);
+        let names = ListenerCertificates {
+            files: ByName::load(&files, &provider()).unwrap(),
+            issued: None,
+        };
+        let default = names.default().unwrap();
+        let is_default = |name: &str| Arc::ptr_eq(&names.find(name).unwrap(), &default);
         assert!(is_default("a.test") && is_default("a.test."));
         assert!(!is_default("x.b.test") && !is_default("x.b.test."));
         assert!(is_default("x.c.test.") && is_default("."));

@@ -190,7 +190,12 @@ impl TlsStream {
     /// True if HTTP/2 was negotiated.
     #[must_use]
     pub fn is_h2(&self) -> bool {
-        self.session.borrow().connection.alpn_protocol() == Some(b"h2")
+        self.speaks(b"h2")
+    }
+
+    /// True if this protocol was negotiated.
+    pub(super) fn speaks(&self, protocol: &[u8]) -> bool {
+        self.session.borrow().connection.alpn_protocol() == Some(protocol)
     }
 
     /// The server name that the client sent; `None` on a connection to an endpoint.

@@ -17,6 +17,9 @@ use super::work_class::Cut;
 /// A failed request, to which the proxy itself responds.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
+    /// A certificate authority asks for a proof of the domain, which is the answer.
+    #[error("the question of a certificate authority is answered")]
+    AcmeChallenge(Arc<str>),
     /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is echoed, an `OPTIONS` gets an empty response.
     #[error("the request is not forwarded (`Max-Forwards: 0`)")]
     LastHop(Option<Box<[u8]>>),
@@ -140,7 +143,8 @@ impl ProxyError {
             | Self::QueueTimeout
             | Self::ReleaseLeft(_)
             | Self::SessionLost(_) => Fault::Switchback,
-            Self::LastHop(_)
+            Self::AcmeChallenge(_)
+            | Self::LastHop(_)
             | Self::OriginRefused
             | Self::OverrideRefused
             | Self::Preflight
@@ -163,6 +167,7 @@ impl ProxyError {
     /// The reason for label, header and log.
     pub(super) fn reason(&self) -> ErrorReason {
         match self {
+            Self::AcmeChallenge(_) => ErrorReason::AcmeChallenge,
             Self::LastHop(_) => ErrorReason::MaxForwards,
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
@@ -192,7 +197,7 @@ impl ProxyError {
     /// Status of the response.
     pub(super) fn status(&self) -> u16 {
         match self {
-            Self::LastHop(_) => 200,
+            Self::AcmeChallenge(_) | Self::LastHop(_) => 200,
             Self::OriginRefused | Self::OverrideRefused => 403,
             Self::Preflight => 204,
             Self::RateLimited(_) => 429,

@@ -6,6 +6,8 @@ use crate::telemetry::names;
 /// Reason for a response of the proxy's own: a label, a header and a word in the log. In alphabetical order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorReason {
+    /// A certificate authority asked for a proof of the domain.
+    AcmeChallenge,
     /// The endpoint's response was invalid.
     BadAnswer,
     /// The request was invalid.
@@ -74,6 +76,7 @@ impl ErrorReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AcmeChallenge => "acme_challenge",
             Self::BadAnswer => "bad_answer",
             Self::BadRequest(reason) => reason.as_str(),
             Self::ConnectFailed => "connect_failed",

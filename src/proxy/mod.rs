@@ -25,6 +25,7 @@
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
+mod acme_challenge;
 mod admission;
 mod agent_card;
 mod agent_ids;

@@ -155,6 +155,7 @@ impl Own<'_> {
     pub(super) fn body(&self) -> Vec<u8> {
         match self.error {
             ProxyError::Preflight => Vec::new(),
+            ProxyError::AcmeChallenge(answer) => answer.as_bytes().to_vec(),
             ProxyError::LastHop(traced) => traced.as_deref().unwrap_or_default().to_vec(),
             error => self.form.body(error, self.id),
         }
@@ -163,6 +164,7 @@ impl Own<'_> {
     /// The fields of such an answer.
     pub(super) fn write_fields(&self, out: &mut dyn FieldSink) {
         match self.error {
+            ProxyError::AcmeChallenge(_) => out.add("content-type", b"application/octet-stream"),
             ProxyError::LastHop(Some(_)) => out.add("content-type", b"message/http"),
             ProxyError::LastHop(None) | ProxyError::Preflight => {}
             _ => out.add("content-type", self.form.content_type()),

@@ -13,6 +13,7 @@ use crate::model::{AttemptFailure, Outcome, OutcomeClass};
 use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
+use super::acme_challenge;
 use super::body_form::Peeked;
 use super::card_request::CardRequest;
 use super::error::ProxyError;
@@ -175,6 +176,7 @@ impl RequestContext {
         if parts.facts.present.contains(KnownField::MaxForwards) && hops_left(parts) == Some(0) {
             return Err(ProxyError::LastHop(traced(parts)));
         }
+        acme_challenge::pass(&self.worker.shared.settings, self.peer, parts)?;
         self.permit = Some(
             self.worker
                 .acquire_request()

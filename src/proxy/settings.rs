@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::{Config, Network, ResourceLimits, Timeouts, Traceparent, Underscores};
 use crate::message;
 use crate::model::{Percent, TimeoutsSpec};
-use crate::net::ServerTls;
+use crate::net::{HttpChallenges, ServerTls};
 use crate::seal::KeyRing;
 use crate::telemetry::SpanQueue;
 
@@ -37,6 +37,8 @@ pub struct ProxySettings {
     pub spans: Option<SpanQueue>,
     /// Keys for session ids; without them no route has pins.
     pub seal: Option<Arc<KeyRing>>,
+    /// Answers to certificate authorities on listeners without TLS, if a listener has certificates of that kind.
+    pub acme: Option<Arc<HttpChallenges>>,
     /// Age from which a pin is not followed.
     pub session_max_age: Duration,
     /// Number of ids that are learned from responses.
@@ -123,6 +125,7 @@ impl ProxySettings {
             traces: sampling(config),
             spans: None,
             seal: None,
+            acme: None,
             session_max_age: config.sessions.max_age.0,
             learned_ids: config.sessions.learned_ids,
             learned_for: u32::try_from(config.sessions.learned_for.0.as_secs()).unwrap_or(u32::MAX),

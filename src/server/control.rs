@@ -8,7 +8,9 @@ use tokio::{
 };
 
 use super::{
-    Options, ServerError, exporters, flag_tokens,
+    Options, ServerError,
+    certificates::Certificates,
+    exporters, flag_tokens,
     fleet_tasks::FleetTasks,
     hooks,
     inherited::{Inherited, ListenerSockets, Section},
@@ -45,6 +47,10 @@ pub(super) struct ControlPlane {
     pub(super) observe: Option<SocketAddr>,
     pub(super) feedback: Option<SocketAddr>,
     pub(super) ofrep: Option<SocketAddr>,
+    /// The certificates that an authority issues for listeners.
+    pub(super) certificates: Arc<Certificates>,
+    /// Their orders.
+    orders: JoinSet<()>,
     /// TLS of the admin API.
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) services: Services,
@@ -136,6 +142,8 @@ impl ControlPlane {
             observe: None,
             feedback: None,
             ofrep: None,
+            certificates: Arc::default(),
+            orders: JoinSet::new(),
             tls: None,
             services: Services::default(),
             tending,
@@ -161,7 +169,7 @@ impl ControlPlane {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let held = self.bind(Section::Admin, config.admin.address, "admin.address")?;
         let tls = config.admin.tls.as_ref();
-        let tls = tls.map(|tls| listeners::server_tls(&held, tls, false));
+        let tls = tls.map(|tls| listeners::server_tls(&held, tls, None, false));
         self.tls = tls.transpose()?;
         self.admin = held.address;
         let desk = FeedbackState::new(
@@ -264,6 +272,23 @@ impl ControlPlane {
     pub(super) fn open(&mut self) -> Result<(), ServerError> {
         let opened = self.services.open(Section::Admin);
         opened.map_err(|source| listeners::unbound(self.admin, "admin.address", source))
+    }
+
+    /// Shows these certificates in the status, and orders them once it is told to.
+    pub(super) fn keep_certificates(&mut self, certificates: Arc<Certificates>) {
+        self.controller
+            .set_certificates(Arc::clone(&certificates) as _);
+        self.certificates = certificates;
+    }
+
+    /// Orders certificates from now on. Called within the control runtime.
+    pub(super) fn order_certificates(&mut self) {
+        self.orders = self.certificates.run(&self.controller);
+    }
+
+    /// Orders none any more, and leaves their folders to another process.
+    pub(super) fn leave_certificates(&mut self) {
+        self.orders.abort_all();
     }
 
     /// Stops the controller's loops: from then on nothing but a request changes what is live.

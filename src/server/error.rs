@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::{activation::ActivationError, seal_keys::SealKeyError, takeover::TakeoverError};
 use crate::{
-    admin::AccessError, config::ConfigError, control::ControlError, discovery::DiscoveryError,
-    history::HistoryError, model::Problem, net::NetError,
+    acme::KeeperError, admin::AccessError, config::ConfigError, control::ControlError,
+    discovery::DiscoveryError, history::HistoryError, model::Problem, net::NetError,
 };
 
 /// Error of a start.
@@ -75,6 +75,9 @@ pub enum ServerError {
     /// A thread or a runtime cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] io::Error),
+    /// Certificates of an authority cannot be kept.
+    #[error(transparent)]
+    Acme(#[from] KeeperError),
     /// A certificate cannot be used.
     #[error("TLS of the listener on {address} cannot be set up")]
     Tls {

@@ -12,10 +12,11 @@ use tokio::{runtime::Runtime, sync::watch};
 use super::{
     Options, ServerError, config_reload,
     control::ControlPlane,
+    inherited::Section,
     logs::LogFile,
     signals::{EndSignal, SignalEvent, Signals},
     supervisor::Supervisor,
-    takeover::{Entrance, Held, Outcome, PredecessorEnd, Successor, hand_over},
+    takeover::{Entrance, Estate, Held, Outcome, PredecessorEnd, Successor, hand_over},
     worker::{self, Phase},
 };
 use crate::{
@@ -90,6 +91,43 @@ impl Running {
     /// The only writer.
     pub fn controller(&self) -> &Arc<Controller> {
         &self.control.controller
+    }
+
+    /// Takes changes: from the admin API, and from a process that takes over.
+    pub(super) fn open_changes(&mut self) -> Result<(), ServerError> {
+        let _entered = self.runtime.enter();
+        self.control.open()?;
+        let mut listeners = std::mem::take(&mut self.held);
+        if self.options.service.is_none() {
+            return Ok(());
+        }
+        let services = self
+            .control
+            .services
+            .sockets()
+            .map_err(ServerError::Thread)?;
+        listeners.extend(services.into_iter().map(|sockets| {
+            Held {
+                tls: self
+                    .control
+                    .tls
+                    .clone()
+                    .filter(|_| sockets.section == Some(Section::Admin)),
+                sockets,
+            }
+        }));
+        let estate = Estate {
+            listeners,
+            controller: Arc::clone(&self.control.controller),
+            folder: self.config.history.path.clone(),
+        };
+        match Entrance::open(estate) {
+            Ok(entrance) => self.entrance = entrance,
+            Err(error) => {
+                tracing::warn!(%error, "no new process can take over: the socket for it cannot be opened");
+            }
+        }
+        Ok(())
     }
 
     fn announce(&self) {
@@ -218,6 +256,7 @@ impl Running {
         successor.follow(&self.control.controller, &self.fleet);
         let services = std::mem::take(&mut self.control.services);
         tokio::spawn(services.end(SERVICES));
+        self.control.leave_certificates();
         self.control.finish();
         tracing::info!(
             requests = self.shared.requests(),
@@ -264,6 +303,7 @@ impl Running {
     fn reload_certificates(&self) -> Vec<String> {
         self.shared.reload_upstream_tls();
         self.control.checks.reload_tls();
+        self.control.certificates.try_again();
         let mut failed = Vec::new();
         for tls in &self.tls {
             match tls.reload() {

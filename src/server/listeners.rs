@@ -4,13 +4,14 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     ServerError,
+    certificates::Certificates,
     inherited::{Inherited, ListenerSockets, Section},
 };
 use crate::{
     config::{ClientAuth, Config, Listener, ListenerTls, ResourceLimits, TlsVersion},
     net::{
-        CertificateFiles, ClientCertificates, ConnectionLimits, NetError, ServerTls,
-        ServerTlsSettings, bind_listener, raise_descriptor_limit,
+        CertificateFiles, ClientCertificates, ConnectionLimits, IssuedCertificates, NetError,
+        ServerTls, ServerTlsSettings, bind_listener, raise_descriptor_limit,
     },
 };
 
@@ -72,8 +73,8 @@ fn is_chosen(limits: &ResourceLimits) -> bool {
 /// Binds all listeners of the data plane, or takes what was bound for this process.
 pub(super) fn bind_all(
     config: &Config,
-    connections: usize,
-    workers: usize,
+    (connections, workers): (usize, usize),
+    certificates: &Certificates,
     inherited: &mut Inherited,
 ) -> Result<Vec<OpenListener>, ServerError> {
     let all = ConnectionLimits::new(connections, None);
@@ -89,7 +90,8 @@ pub(super) fn bind_all(
         let limit = spec.max_connections.unwrap_or(usize::MAX);
         let limits = ConnectionLimits::new(limit, Some(Arc::clone(&all)));
         let tls = spec.tls.as_ref();
-        let tls = tls.map(|tls| server_tls(&held, tls, true)).transpose()?;
+        let tls = tls.map(|tls| server_tls(&held, tls, certificates.of(tls), true));
+        let tls = tls.transpose()?;
         let sockets = held
             .shared_out(workers)
             .map_err(|source| unbound(held.address, &key, source))?;
@@ -146,6 +148,7 @@ pub(super) fn unbound(address: SocketAddr, key: &str, source: std::io::Error) ->
 pub(super) fn server_tls(
     held: &ListenerSockets,
     tls: &ListenerTls,
+    issued: Option<Arc<IssuedCertificates>>,
     http2: bool,
 ) -> Result<Arc<ServerTls>, ServerError> {
     let settings = ServerTlsSettings {
@@ -153,7 +156,7 @@ pub(super) fn server_tls(
         ..tls_settings(tls)
     };
     let address = held.address;
-    ServerTls::load_with(settings, &held.tickets)
+    ServerTls::load_with(settings, issued, &held.tickets)
         .map(Arc::new)
         .map_err(|source| ServerError::Tls { address, source })
 }

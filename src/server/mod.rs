@@ -5,6 +5,7 @@
 //! start, so that the first request already sees it. `listening` is logged last.
 
 mod activation;
+mod certificates;
 mod collector;
 mod config_reload;
 mod control;

@@ -15,7 +15,7 @@ use crate::{
     admin::Access,
     config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
     model::{Problem, UpstreamTls},
-    net::{ClientTls, ClientTlsSettings, NetError, ServerTls},
+    net::{ClientTls, ClientTlsSettings, IssuedCertificates, NetError, ServerTls},
     telemetry::check_log_level,
 };
 
@@ -79,14 +79,29 @@ fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
             certificates: vec![pair.clone()],
             client_ca: None,
             client_auth: None,
+            acme: None,
             ..tls.clone()
         };
         if let Err(error) = ServerTls::load(tls_settings(&alone)) {
             found.push(in_pair(&format!("{at}.certificates.{place}"), pair, &error));
         }
     }
-    let is_sound = found.len() == before && !tls.certificates.is_empty();
-    if is_sound && let Err(error) = ServerTls::load(tls_settings(tls)) {
+    if let Some(ca) = tls.acme.as_ref().and_then(|acme| acme.ca.as_ref()) {
+        let settings = ClientTlsSettings {
+            ca: Some(ca.clone()),
+            ..ClientTlsSettings::default()
+        };
+        if let Err(error) = ClientTls::load(&settings) {
+            found.push(in_files(at, &[("acme.ca", Some(ca))], &error));
+        }
+    }
+    let issued = tls
+        .acme
+        .as_ref()
+        .map(|acme| IssuedCertificates::new(acme.domains.clone()));
+    let has_some = !tls.certificates.is_empty() || issued.is_some();
+    let is_sound = found.len() == before && has_some;
+    if is_sound && let Err(error) = ServerTls::load_with(tls_settings(tls), issued, &[]) {
         found.push(in_files(
             at,
             &[("client_ca", tls.client_ca.as_deref())],

@@ -9,11 +9,13 @@ use std::{
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
-    Options, ServerError, activation, config_reload,
+    Options, ServerError, activation,
+    certificates::Certificates,
+    config_reload,
     control::{ControlPlane, open_controller},
     crew::{Crew, start_workers},
     fleet_tasks::FleetTasks,
-    inherited::{Inherited, Section},
+    inherited::Inherited,
     lifecycle::Running,
     listeners::{self, OpenListener},
     logs::{LogFile, OpenedAccessLog, open_access_log},
@@ -21,7 +23,7 @@ use super::{
     signals::Signals,
     supervisor::Supervisor,
     synthetic::SyntheticEntrance,
-    takeover::{self, Asked, Entrance, Estate, Held, Predecessor, TakeoverError},
+    takeover::{self, Asked, Entrance, Held, Predecessor, TakeoverError},
     worker::Phase,
 };
 use crate::{
@@ -55,6 +57,7 @@ struct Ground {
 /// The parts of a start that need no history.
 struct Bound {
     limits: ResourceLimits,
+    certificates: Arc<Certificates>,
     listeners: Vec<OpenListener>,
     access_log: OpenedAccessLog,
     tasks: FleetTasks,
@@ -199,10 +202,17 @@ impl Ground {
         let config = &self.config;
         let limits = listeners::fit_descriptors(config);
         let workers = config.effective_workers();
-        let listeners = listeners::bind_all(config, limits.connections, workers, &mut inherited)?;
+        let certificates = Arc::new(Certificates::open(config)?);
+        let listeners = listeners::bind_all(
+            config,
+            (limits.connections, workers),
+            &certificates,
+            &mut inherited,
+        )?;
         let own = listeners.iter().map(|bound| bound.address).collect();
         Ok(Bound {
             limits,
+            certificates,
             listeners,
             access_log: open_access_log(&config.access_log)?,
             tasks: FleetTasks::start(config, &self.fleet, own)?,
@@ -267,6 +277,7 @@ impl Ground {
             spans,
             limits: bound.limits,
             seal: Some(Arc::clone(&seal)),
+            acme: bound.certificates.http(),
             ..ProxySettings::new(config)
         };
         let workers = config.effective_workers();
@@ -276,7 +287,7 @@ impl Ground {
             .listeners
             .iter()
             .map(|bound| (bound.address, Arc::clone(&bound.limits)));
-        let control = ControlPlane::start(
+        let mut control = ControlPlane::start(
             config,
             controller,
             (&self.cell, &self.fleet),
@@ -285,6 +296,7 @@ impl Ground {
             (bound.access_log.guard, seal, feed),
             bound.inherited,
         )?;
+        control.keep_certificates(bound.certificates);
         Ok(Prepared {
             shared,
             control,
@@ -318,6 +330,7 @@ impl Ground {
         control.controller.set_synthetic_traffic(entrance);
         control.readiness.set_ready();
         control.open_observers()?;
+        control.order_certificates();
         Ok(Begun {
             control,
             shared,
@@ -353,44 +366,5 @@ impl Begun {
             phase: self.phase,
             threads: self.threads,
         }
-    }
-}
-
-impl Running {
-    /// Takes changes: from the admin API, and from a process that takes over.
-    fn open_changes(&mut self) -> Result<(), ServerError> {
-        let _entered = self.runtime.enter();
-        self.control.open()?;
-        let mut listeners = std::mem::take(&mut self.held);
-        if self.options.service.is_none() {
-            return Ok(());
-        }
-        let services = self
-            .control
-            .services
-            .sockets()
-            .map_err(ServerError::Thread)?;
-        listeners.extend(services.into_iter().map(|sockets| {
-            Held {
-                tls: self
-                    .control
-                    .tls
-                    .clone()
-                    .filter(|_| sockets.section == Some(Section::Admin)),
-                sockets,
-            }
-        }));
-        let estate = Estate {
-            listeners,
-            controller: Arc::clone(&self.control.controller),
-            folder: self.config.history.path.clone(),
-        };
-        match Entrance::open(estate) {
-            Ok(entrance) => self.entrance = entrance,
-            Err(error) => {
-                tracing::warn!(%error, "no new process can take over: the socket for it cannot be opened");
-            }
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod access_common;
 mod access_record;
+mod acme_names;
 mod batched_writer;
 mod error_chain;
 mod escape;

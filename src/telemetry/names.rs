@@ -1,6 +1,7 @@
 //! All metrics: name, type, help. The table in the README is checked against this list.
 
 pub use super::{
+    acme_names::{ACME_EXPIRY, ACME_FAILURES, ACME_ORDERS},
     history_names::{
         BACKUP_BYTES, BACKUP_FAILING, BACKUP_INTERVAL, BACKUP_TIMESTAMP, BACKUPS,
         HISTORY_DAMAGED_FILES, HISTORY_DURABLE_REVISION, HISTORY_ERRORS, HISTORY_PENDING,
@@ -306,6 +307,9 @@ pub const SWAP_SECONDS: Metric = (
 /// All metrics, by name.
 pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
+    ACME_EXPIRY,
+    ACME_FAILURES,
+    ACME_ORDERS,
     ADMIN_AUTH_FAILURES,
     AGENT_CARDS,
     BACKUPS,

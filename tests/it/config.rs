@@ -110,6 +110,7 @@ fn the_reference_names_every_key() {
     // The reference has them beside keys that exclude them, or names them with one that has the same keys.
     let excluded = [
         "routes.path",
+        "admin.tls.acme",
         "admin.tokens.env",
         "hooks.checks.secrets.env",
         "opentelemetry.headers.authorization.env",

@@ -74,6 +74,11 @@ fn a_new_process_takes_over_as_its_page_shows() {
     run_page("docs/hand-over.md", Numbers::Same);
 }
 
+#[test]
+fn certificates_are_ordered_as_their_page_shows() {
+    run_page("docs/certificates.md", Numbers::Any);
+}
+
 /// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {

@@ -245,6 +245,61 @@ fn new_certificates_are_read_without_a_dropped_connection() {
     assert!(is_ok(&mut before));
 }
 
+/// The settings of a listener whose directory nobody serves, and the folder of its certificates.
+fn ordering(authority: &Authority, domains: &str) -> (String, std::path::PathBuf) {
+    let own = authority.folder.path().join("acme/127.0.0.1-1-dir");
+    std::fs::create_dir_all(&own).unwrap();
+    let listener = format!(
+        "[listeners.tls.acme]\ndomains = {domains}\ndirectory = \"https://127.0.0.1:1/dir\"\nca = {:?}\npath = {:?}\n",
+        authority.path("ca.pem"),
+        authority.path("acme"),
+    );
+    (listener, own)
+}
+
+#[test]
+fn what_is_in_the_folder_is_served_and_what_is_not_is_refused() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    authority.issue("a", "a.test");
+    authority.issue("b", "b.test");
+    let (listener, own) = ordering(&authority, "[\"b.test\", \"a.test\"]");
+    let stored = ["a.key", "a.pem"].map(|file| std::fs::read_to_string(authority.path(file)));
+    write(own.join("a.test.pem"), stored.map(Result::unwrap).concat());
+    let none = authority.listener(&["b"], "");
+    let listeners = [&listener, &none];
+    let switchback = Switchback::start(&listeners.map(String::as_str), &table(&origin.url(), ""));
+    let (address, client) = (switchback.listeners[0], authority.client(&[&TLS13], None));
+    assert_eq!(
+        shown(&client, address, "a.test"),
+        authority.certificate("a")
+    );
+    // The only certificate is for unknown names as well, which a client refuses.
+    assert!(get(&mut connect(&client, address, "b.test")).is_none());
+    assert!(switchback.log().contains("no certificate yet"));
+    assert!(
+        !switchback.log().contains("domain=a.test"),
+        "{}",
+        switchback.log()
+    );
+}
+
+#[test]
+fn without_a_certificate_a_handshake_and_a_validation_are_refused_with_an_alert() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    let (listener, _) = ordering(&authority, "[\"a.test\"]");
+    let switchback = Switchback::start(&[&listener], &table(&origin.url(), ""));
+    for protocols in [vec![b"acme-tls/1".to_vec()], Vec::new()] {
+        let mut client = ClientConfig::clone(&authority.client(&[&TLS13], None));
+        client.alpn_protocols = protocols;
+        let mut tls = connect(&Arc::new(client), switchback.listeners[0], "a.test");
+        let refused = tls
+            .write_all(b"GET / HTTP/1.1\r\n\r\n")
+            .and_then(|()| tls.read(&mut [0]));
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("AccessDenied"), "{refused}");
+    }
+}
+
 #[test]
 fn a_client_shows_a_good_certificate_or_is_not_served() {
     let (origin, authority, stranger) =

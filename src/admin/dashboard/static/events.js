@@ -10,7 +10,7 @@ const MOST = 30;
 const PAUSE = 5_000;
 const TYPES = [
   'revision', 'rollout', 'verification', 'drill', 'quarantine', 'endpoint', 'release', 'rollback_readiness', 'drained',
-  'disk', 'backup', 'gap',
+  'disk', 'backup', 'certificate', 'gap',
 ];
 
 let source;

@@ -1,0 +1,25 @@
+//! Certificates from an authority over ACME (RFC 8555): ordered, checked, kept in a folder and renewed.
+//!
+//! Each domain has a certificate and a loop of its own, so that one that cannot be validated holds up no other.
+//! Of the processes that share a folder, the one that holds its lock orders; the others serve what is there.
+//!
+//! - deciding: `renewal`, pure
+//! - one order: `order`, with `account`, `client`, `validation`, `problem`
+//! - what is kept: `folder`, `leaf` with `der`
+//! - over time: `keeper`, with `domain` and `report`
+
+mod account;
+mod client;
+mod der;
+mod domain;
+mod folder;
+mod keeper;
+mod leaf;
+mod order;
+mod problem;
+mod renewal;
+mod report;
+mod validation;
+
+pub use keeper::{Keeper, KeeperError, Tell};
+pub use report::CertificateOutcome;
