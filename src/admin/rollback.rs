@@ -57,7 +57,7 @@ pub(super) async fn rollback(
     roll_back(&admin, params.because(message)?, to).await
 }
 
-/// Restores the previous split of one route, and leaves everything else as it is.
+/// Restores the previous split of one route, or the switch of its maintenance, and leaves everything else as it is.
 #[utoipa::path(post, path = "/v1/routes/{route}/rollback", tag = "rollback",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),

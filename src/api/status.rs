@@ -117,6 +117,15 @@ pub struct RouteStatus {
     pub headers: std::collections::BTreeMap<String, String>,
     /// The split of the requests, by name of the release.
     pub split: Vec<Share>,
+    /// Status of its redirect; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<u16>,
+    /// Status of its fixed response; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<u16>,
+    /// True while the route is in maintenance; absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
     /// The release that an abort would give all requests to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
@@ -382,6 +391,9 @@ impl RouteStatus {
             path_prefix: route.path_prefix.clone(),
             headers: route.headers.clone(),
             split: route.split.iter().map(share).collect(),
+            redirect: route.redirect.as_ref().map(|redirect| redirect.status),
+            respond: route.respond.as_ref().map(|fixed| fixed.status),
+            maintenance: route.is_in_maintenance(),
             stable: route.stable_release().cloned(),
             mirror: route.mirror.as_ref().map(|mirror| MirrorShare {
                 release: mirror.release.clone(),

@@ -15,6 +15,7 @@ use super::{
     exit::EXITS,
     feedback::FeedbackVerb,
     flags::{FLAG_HELP, FlagVerb},
+    maintenance::MaintenanceArgs,
     mirrors::MirrorVerb,
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, over, period, revision, version},
@@ -327,6 +328,11 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Switch the maintenance of a route on or off
+    #[command(
+        after_help = "While it is on, requests get a 503 with `Retry-After`; those that name their release by a preview token go there all the same. What is in flight goes on.\nThe page of the route and its `Retry-After` stay for the next time; a rollback takes either switch back.\n\nExamples:\n  switchback maintenance chat on -m 'new database'\n  switchback maintenance chat on --retry-after 5m --page down.html\n  switchback maintenance chat off"
+    )]
+    Maintenance(MaintenanceArgs),
     /// Give all requests of a route to its canary
     #[command(
         after_help = "Examples:\n  switchback promote chat\n  switchback promote chat --to green"
@@ -369,7 +375,7 @@ pub(super) enum ChangeVerb {
     },
     /// Restore what was live before
     #[command(
-        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --over the weights go back in up to ten parts, and the rest with the last; the same without it gives back the rest at once.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --over 30s\n  switchback rollback --to 41 --over 30s\n  switchback rollback --verify\n  switchback rollback --dry-run"
+        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --over the weights go back in up to ten parts, and the rest with the last; the same without it gives back the rest at once.\nWith --route only the previous split of one route, or the switch of its maintenance, is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --over 30s\n  switchback rollback --to 41 --over 30s\n  switchback rollback --verify\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision to restore

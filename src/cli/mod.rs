@@ -28,6 +28,7 @@ mod flags;
 mod json_file;
 mod junit;
 mod kpis;
+mod maintenance;
 mod mirrors;
 mod observe;
 mod options;
@@ -200,6 +201,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
         ChangeVerb::Change(many) => changes::change(client, *many).await,
         ChangeVerb::Pause(args) => pause::pause(client, *args).await,
         ChangeVerb::Resume(args) => pause::resume(client, args).await,
+        ChangeVerb::Maintenance(args) => maintenance::maintenance(client, args).await,
         ChangeVerb::Promote {
             route,
             to,

@@ -98,7 +98,7 @@ pub(super) enum RouteVerb {
     },
     /// Add one, or change the given values
     #[command(
-        after_help = "Values that are not given stay as they are. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
+        after_help = "Values that are not given stay as they are. A new route needs a split, or a file with `redirect` or `respond`.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
     )]
     Set(Box<RouteSet>),
     /// Remove one
@@ -319,6 +319,6 @@ pub(super) fn release_path(release: &ReleaseName) -> String {
     format!("/v1/releases/{release}")
 }
 
-fn route_path(route: &RouteName) -> String {
+pub(super) fn route_path(route: &RouteName) -> String {
     format!("/v1/routes/{route}")
 }

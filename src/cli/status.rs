@@ -191,10 +191,8 @@ pub(super) fn routes(routes: &[RouteStatus]) -> String {
             route.name.to_string(),
             hosts(route),
             matched(route),
-            route
-                .split
-                .iter()
-                .map(share)
+            own_answers(route)
+                .chain(route.split.iter().map(share))
                 .chain(route.mirror.as_ref().map(mirrored))
                 .collect::<Vec<_>>()
                 .join("  "),
@@ -205,6 +203,14 @@ pub(super) fn routes(routes: &[RouteStatus]) -> String {
         ]);
     }
     columns.shown()
+}
+
+/// The responses that a route gives itself.
+fn own_answers(route: &RouteStatus) -> impl Iterator<Item = String> {
+    let redirect = route.redirect.map(|status| format!("redirect {status}"));
+    let respond = route.respond.map(|status| format!("respond {status}"));
+    let maintenance = route.maintenance.then(|| "MAINTENANCE".to_owned());
+    [redirect, respond, maintenance].into_iter().flatten()
 }
 
 /// The release that gets copies, and how many.

@@ -25,6 +25,7 @@ pub(super) fn notices(status: &Status) -> String {
     text.push_str(&certificate_words::lines(&status.certificates));
     let services = status.service_watches.iter().filter_map(service_watch);
     text.extend(services.take(MOST));
+    text.extend(maintenance(status));
     text.extend(status.rollouts.iter().map(rollout));
     text.extend(status.going_back.iter().map(going_back));
     let verifications = status.verifications.iter();
@@ -73,6 +74,17 @@ fn service_watch(watch: &ServiceWatchStatus) -> Option<String> {
         "SERVICE NOT WATCHED: {}, {endpoints}: {}\n",
         clean(&watch.service),
         clean(error)
+    ))
+}
+
+/// A line if routes are in maintenance.
+fn maintenance(status: &Status) -> Option<String> {
+    let routes = status.routes.iter().filter(|route| route.maintenance);
+    let names: Vec<_> = routes.map(|route| route.name.as_str()).collect();
+    let first = names.first()?;
+    let names = listed(&names);
+    Some(format!(
+        "in maintenance: {names}; `switchback maintenance {first} off` ends it\n"
     ))
 }
 

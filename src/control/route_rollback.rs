@@ -1,4 +1,4 @@
-//! The plan of a route's rollback: its previous split comes back, everything else stays.
+//! The plan of a route's rollback: its previous split comes back, or the switch of its maintenance; everything else stays.
 //!
 //! Like any rollback it is live before it is durable, and it never leads forth again: what it took back leaves the undo
 //! stack. The records say what the route was before, not the stack: a rollback of another route may have taken steps of
@@ -45,6 +45,9 @@ pub(super) fn plan_route_rollback(
     let mut spec = (***now).clone();
     spec.split.clone_from(&then.split);
     spec.stable.clone_from(&then.stable);
+    if spec.is_in_maintenance() != then.is_in_maintenance() {
+        spec.maintenance.clone_from(&then.maintenance);
+    }
     let whole: FullWeight = BTreeMap::from([(route.clone(), then.last_whole.clone())]);
     let change = Change::PutRoute {
         route: Box::new(spec),

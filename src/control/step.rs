@@ -5,7 +5,10 @@
 
 use super::{revision_index::RevisionIndex, revision_log::RevisionLog};
 use crate::{
-    model::{Cause, ChangeSet, FlagName, Hashed, Revision, RouteName, TableSpec},
+    model::{
+        Cause, ChangeSet, FlagName, Hashed, ReleaseName, Revision, RouteName, RouteSpec, TableSpec,
+        Weights,
+    },
     table::LiveTable,
 };
 
@@ -41,7 +44,7 @@ impl<'a> Part<'a> {
             Self::Flag(name) => Some(Hashed::is_same(now.flag(name)?, then.flag(name)?)),
             Self::Route(name) => {
                 let (now, then) = (now.route(name)?, then.route(name)?);
-                Some((&then.split, &then.stable) == (&now.split, &now.stable))
+                Some(trial(now) == trial(then))
             }
         }
     }
@@ -56,6 +59,12 @@ impl<'a> Part<'a> {
                 .any(|other| Part::Route(other) != self)
             || touched.flags.iter().any(|other| Part::Flag(other) != self)
     }
+}
+
+/// All that a rollback of one route brings back: its split, its stable release, and the switch of its maintenance.
+fn trial(route: &RouteSpec) -> (&Weights, Option<&ReleaseName>, bool) {
+    let maintenance = route.is_in_maintenance();
+    (&route.split, route.stable.as_ref(), maintenance)
 }
 
 /// Walks back from a decision to the step that made a part what it is there.

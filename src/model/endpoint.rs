@@ -2,10 +2,16 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::text_serde::serde_as_text;
 
 /// Scheme of a request or of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Plain TCP.
     Http,
@@ -22,7 +28,8 @@ impl Scheme {
         }
     }
 
-    const fn default_port(self) -> u16 {
+    /// Port of URLs that name none.
+    pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
@@ -39,6 +46,15 @@ pub struct EndpointUrl {
 }
 
 impl EndpointUrl {
+    /// URL of a host, which is valid, in lower case and without brackets.
+    pub(crate) fn new(scheme: Scheme, host: &str, port: u16) -> Self {
+        Self {
+            scheme,
+            host: host.into(),
+            port,
+        }
+    }
+
     /// Scheme, which decides if TLS is used.
     pub fn scheme(&self) -> Scheme {
         self.scheme

@@ -6,6 +6,7 @@
 
 mod agent_card;
 mod agent_protocol;
+mod answer;
 mod balance;
 mod change;
 mod chunked_map;
@@ -67,6 +68,7 @@ pub(crate) use self::text_serde::serde_as_text;
 pub use self::{
     agent_card::{AgentCards, CardRewrite, is_endpoint, rewrite_card},
     agent_protocol::AgentProtocol,
+    answer::{LONGEST_ANSWER, MaintenanceSpec, RedirectSpec, RespondSpec},
     balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,

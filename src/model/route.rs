@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use super::{
     AffinitySource, AgentCards, AgentProtocol, CorsSpec, DrillRequestSpec, Fallback, FeedbackBy,
-    FlagName, GuardSpec, HumanDuration, InFlightSpec, MirrorSpec, Overrides, PauseSpec, PinLost,
-    PinSource, PublicUrl, RateLimitSpec, ReleaseName, RetriesSpec, RouteName, Size, Weights,
+    FlagName, GuardSpec, HumanDuration, InFlightSpec, MaintenanceSpec, MirrorSpec, Overrides,
+    PauseSpec, PinLost, PinSource, PublicUrl, RateLimitSpec, RedirectSpec, ReleaseName,
+    RespondSpec, RetriesSpec, RouteName, Size, Weights,
 };
 
 /// Decisions about a route.
@@ -32,7 +33,17 @@ pub struct RouteSpec {
     /// Header fields that must be present with exactly these values; names are lower case.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Weights per release, relative, 0 to 1,000,000.
+    /// Redirect of its requests; none by default. A route with one needs no split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<RedirectSpec>,
+    /// Fixed response to its requests, in place of a split; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<RespondSpec>,
+    /// Maintenance: while it is on, requests get a 503. Off by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceSpec>,
+    /// Weights per release, relative, 0 to 1,000,000. Only a route with `redirect` or `respond` may have none.
+    #[serde(default, skip_serializing_if = "Weights::is_empty")]
     #[schema(schema_with = super::schema::weights)]
     pub split: Weights,
     /// Release that an abort gives all weight to; by default the one that last had it all.
@@ -189,6 +200,16 @@ impl RouteSpec {
         self.is_stamped() || !self.feedback_by.is_empty()
     }
 
+    /// True if it can answer its requests without a release.
+    pub fn answers_itself(&self) -> bool {
+        self.redirect.is_some() || self.respond.is_some()
+    }
+
+    /// True while it is in maintenance.
+    pub fn is_in_maintenance(&self) -> bool {
+        self.maintenance.as_ref().is_some_and(|spec| spec.on)
+    }
+
     /// Path match of the route.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {
@@ -326,6 +347,9 @@ impl RouteSpec {
             path: None,
             path_prefix: None,
             headers: BTreeMap::new(),
+            redirect: None,
+            respond: None,
+            maintenance: None,
             split,
             stable: None,
             affinity: Vec::new(),

@@ -90,6 +90,16 @@ fn weights_of(what: &str, example: &Value) -> Schema {
     }))
 }
 
+/// Status of a redirect.
+pub(super) fn redirect_status() -> Schema {
+    keywords(json!({
+        "type": "integer",
+        "description": "Status; 307 by default, which clients do not keep.",
+        "enum": [301, 302, 307, 308],
+        "default": 307,
+    }))
+}
+
 /// Weights that override some of those of a route.
 pub fn some_weights() -> Schema {
     keywords(json!({

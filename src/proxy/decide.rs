@@ -132,6 +132,16 @@ pub(super) fn decide(
     })
 }
 
+/// True if a request names its release itself, rightly or wrongly.
+pub(super) fn is_override(
+    settings: &ProxySettings,
+    route: &Route,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> bool {
+    !matches!(overridden(settings, route, request, input), Ok(None))
+}
+
 fn overridden(
     settings: &ProxySettings,
     route: &Route,

@@ -11,6 +11,7 @@ use crate::model::{AttemptFailure, CutCause, Fault, LeaveCause};
 use crate::table::AccessGuard;
 
 use super::error_reason::ErrorReason;
+use super::route_answer::RouteAnswer;
 use super::session_move::MoveError;
 use super::work_class::Cut;
 
@@ -20,6 +21,9 @@ pub(super) enum ProxyError {
     /// A certificate authority asks for a proof of the domain, which is the answer.
     #[error("the question of a certificate authority is answered")]
     AcmeChallenge(Arc<str>),
+    /// The route gives the response itself.
+    #[error("{}", .0.message())]
+    ByRoute(Box<RouteAnswer>),
     /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is echoed, an `OPTIONS` gets an empty response.
     #[error("the request is not forwarded (`Max-Forwards: 0`)")]
     LastHop(Option<Box<[u8]>>),
@@ -135,7 +139,8 @@ impl ProxyError {
     /// The party at fault.
     pub(super) fn fault(&self) -> Fault {
         match self {
-            Self::NoEndpoint
+            Self::ByRoute(_)
+            | Self::NoEndpoint
             | Self::NoRoute
             | Self::Overloaded
             | Self::Paused
@@ -168,6 +173,11 @@ impl ProxyError {
     pub(super) fn reason(&self) -> ErrorReason {
         match self {
             Self::AcmeChallenge(_) => ErrorReason::AcmeChallenge,
+            Self::ByRoute(answer) => match **answer {
+                RouteAnswer::Maintenance(..) => ErrorReason::Maintenance,
+                RouteAnswer::Redirect { .. } => ErrorReason::Redirect,
+                RouteAnswer::Respond(_) => ErrorReason::Respond,
+            },
             Self::LastHop(_) => ErrorReason::MaxForwards,
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
@@ -198,6 +208,7 @@ impl ProxyError {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::AcmeChallenge(_) | Self::LastHop(_) => 200,
+            Self::ByRoute(answer) => answer.status(),
             Self::OriginRefused | Self::OverrideRefused => 403,
             Self::Preflight => 204,
             Self::RateLimited(_) => 429,
@@ -218,7 +229,10 @@ impl ProxyError {
 
     /// True if the response lists the allowed methods (RFC 9110, section 15.5.6).
     pub(super) fn names_methods(&self) -> bool {
-        matches!(self, Self::LastHop(None)) || self.status() == 405
+        match self {
+            Self::ByRoute(_) => false,
+            error => matches!(error, Self::LastHop(None)) || error.status() == 405,
+        }
     }
 
     /// Seconds after which a request would pass, where that is known.
@@ -231,7 +245,20 @@ impl ProxyError {
 
     /// True if the response says when to come back: the error is about this moment.
     pub(super) fn is_momentary(&self) -> bool {
-        matches!(self.status(), 429 | 503)
+        !matches!(self, Self::ByRoute(_)) && matches!(self.status(), 429 | 503)
+    }
+
+    /// True for a redirect.
+    pub(super) fn is_redirect(&self) -> bool {
+        matches!(self, Self::ByRoute(answer) if matches!(**answer, RouteAnswer::Redirect { .. }))
+    }
+
+    /// The response of the route, if it is one.
+    pub(super) fn by_route(&self) -> Option<&RouteAnswer> {
+        match self {
+            Self::ByRoute(answer) => Some(answer),
+            _ => None,
+        }
     }
 }
 

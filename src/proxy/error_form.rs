@@ -52,9 +52,12 @@ impl ErrorForm {
         }
     }
 
-    /// Status of the response. A 404 of ours is no unknown method of MCP, but may be a session that is lost.
+    /// Status of the response. A 404 of ours is no unknown method of MCP, but may be a session that is lost, or configured.
     pub(super) fn status(self, error: &ProxyError) -> u16 {
-        let is_lost = matches!(error, ProxyError::PinLost(_) | ProxyError::SessionLost(_));
+        let is_lost = matches!(
+            error,
+            ProxyError::ByRoute(_) | ProxyError::PinLost(_) | ProxyError::SessionLost(_)
+        );
         match (self, error.status()) {
             (Self::McpJsonRpc, 404) if !is_lost => 400,
             (_, status) => status,

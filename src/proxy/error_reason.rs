@@ -18,6 +18,8 @@ pub enum ErrorReason {
     ConnectTimeout,
     /// The response did not begin in time.
     FirstByteTimeout,
+    /// The route is in maintenance.
+    Maintenance,
     /// The request was not to be forwarded any further (`Max-Forwards: 0`).
     MaxForwards,
     /// No endpoint is available.
@@ -40,12 +42,16 @@ pub enum ErrorReason {
     QueueTimeout,
     /// The rate limit of the route was reached.
     RateLimited,
+    /// The route redirects the request.
+    Redirect,
     /// The release left the route, and the time of what was in flight on it is over.
     ReleaseLeft,
     /// The release was removed, and its time to drain is over.
     ReleaseRemoved,
     /// The request as a whole exceeded its timeout.
     RequestTimeout,
+    /// The route has a fixed response.
+    Respond,
     /// The session cannot go on.
     SessionLost,
     /// The session could not be begun anew at the moment.
@@ -72,6 +78,11 @@ impl ErrorReason {
         metrics::counter!(names::REJECTED.0, "reason" => self.as_str()).increment(1);
     }
 
+    /// True if the response is what the route was made for: a redirect, or a fixed response.
+    pub(super) const fn is_answer(self) -> bool {
+        matches!(self, Self::Redirect | Self::Respond)
+    }
+
     /// Value of `x-switchback-reason`, of logs and of metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -82,6 +93,7 @@ impl ErrorReason {
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::FirstByteTimeout => "first_byte_timeout",
+            Self::Maintenance => "maintenance",
             Self::MaxForwards => "max_forwards",
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
@@ -93,9 +105,11 @@ impl ErrorReason {
             Self::Preflight => "preflight",
             Self::QueueTimeout => "queue_timeout",
             Self::RateLimited => "rate_limited",
+            Self::Redirect => "redirect",
             Self::ReleaseLeft => "release_left",
             Self::ReleaseRemoved => "release_removed",
             Self::RequestTimeout => "request_timeout",
+            Self::Respond => "respond",
             Self::SessionLost => "session_lost",
             Self::SessionMove => "session_move",
             Self::ShuttingDown => "shutting_down",

@@ -21,7 +21,8 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `record`, `log_fields`, `span_context`, `span_record`, `error`, `error_reason`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
+//! | `request_context`, `record`, `log_fields`, `log_line`, `span_context`, `span_record`, `error`, `error_reason`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, spans, responses of our own |
+//! | `route_answer`, `answer_choice`, `requested_url` | redirects, fixed responses and maintenance, which need no endpoint |
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
@@ -29,6 +30,7 @@ mod acme_challenge;
 mod admission;
 mod agent_card;
 mod agent_ids;
+mod answer_choice;
 mod answer_note;
 mod attempts;
 mod body_form;
@@ -60,6 +62,7 @@ mod io;
 mod learn;
 mod lingering_close;
 mod log_fields;
+mod log_line;
 mod log_sampler;
 mod mcp_session;
 mod mcp_start;
@@ -83,10 +86,12 @@ mod relay_body;
 mod request;
 mod request_context;
 mod request_view;
+mod requested_url;
 mod response_head;
 mod retry;
 mod retry_body;
 mod retry_memory;
+mod route_answer;
 mod route_cache;
 mod rpc_id;
 mod select;

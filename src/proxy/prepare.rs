@@ -99,6 +99,12 @@ fn select_anew(
             context.decide(None, None);
             Stage::Paused(pause)
         }
+        Err(SelectError::Answered(route, error)) => {
+            shape_errors(context, route.agent_protocol(), parts);
+            context.decide(None, None);
+            context.answering = Some(route);
+            Stage::Failed(error, None)
+        }
         Err(SelectError::Refused(error, protocol)) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);

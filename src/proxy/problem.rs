@@ -11,6 +11,7 @@ use super::guarded::Guarded;
 use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
 use super::outcome::RequestEnd;
 use super::request_context::RequestContext;
+use super::route_answer::RouteAnswer;
 use super::worker::Worker;
 
 /// The methods that are forwarded.
@@ -50,7 +51,8 @@ pub(super) async fn respond_problem<R: Responder>(
         to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
-    let started = if meta.is_grpc {
+    let is_literal = error.by_route().is_some_and(RouteAnswer::is_literal);
+    let started = if meta.is_grpc && !is_literal {
         own.start_grpc(responder)
     } else {
         own.start(responder)
@@ -136,8 +138,7 @@ impl Own<'_> {
     /// Every answer of ours says how long it is.
     pub(super) fn framing(&self, body: &[u8]) -> ResponseFraming {
         let length = body.len() as u64;
-        if matches!(self.error, ProxyError::Preflight) {
-            // A 204 has no length (RFC 9110, section 8.6).
+        if matches!(self.error.status(), 204 | 304) {
             ResponseFraming::None
         } else if self.to_head {
             ResponseFraming::Announced(length)
@@ -153,6 +154,9 @@ impl Own<'_> {
 
     /// The body, as it is or would be.
     pub(super) fn body(&self) -> Vec<u8> {
+        if let Some((body, _)) = self.of_route() {
+            return body.as_bytes().to_vec();
+        }
         match self.error {
             ProxyError::Preflight => Vec::new(),
             ProxyError::AcmeChallenge(answer) => answer.as_bytes().to_vec(),
@@ -161,8 +165,36 @@ impl Own<'_> {
         }
     }
 
+    /// The body that the route gives, and its type.
+    fn of_route(&self) -> Option<(&str, &str)> {
+        let is_plain = self.form == ErrorForm::Problem;
+        self.error.by_route()?.body(is_plain)
+    }
+
+    /// The fields of a response that the route gives as it was configured.
+    fn write_of_route(&self, answer: &RouteAnswer, out: &mut dyn FieldSink) {
+        if let Some((_, content_type)) = self.of_route().filter(|(body, _)| !body.is_empty()) {
+            out.add("content-type", content_type.as_bytes());
+        }
+        if let Some(location) = answer.location() {
+            out.add("location", location);
+        }
+        if !answer.is_literal() {
+            out.add("cache-control", b"no-store");
+        }
+        self.write_marks(out);
+        if let Some(seconds) = answer.retry_after() {
+            out.add("retry-after", seconds.as_bytes());
+        }
+    }
+
     /// The fields of such an answer.
     pub(super) fn write_fields(&self, out: &mut dyn FieldSink) {
+        if let Some(answer) = self.error.by_route()
+            && self.of_route().is_some()
+        {
+            return self.write_of_route(answer, out);
+        }
         match self.error {
             ProxyError::AcmeChallenge(_) => out.add("content-type", b"application/octet-stream"),
             ProxyError::LastHop(Some(_)) => out.add("content-type", b"message/http"),
@@ -181,6 +213,9 @@ impl Own<'_> {
             // Small, since clients treat large values in many ways; random, so that they do not come together.
             let seconds = [b'1' + (self.worker.random() % 5) as u8];
             out.add("retry-after", &seconds);
+        }
+        if let Some(seconds) = self.error.by_route().and_then(RouteAnswer::retry_after) {
+            out.add("retry-after", seconds.as_bytes());
         }
     }
 

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::fleet::McpStream;
 use crate::message::KnownField;
-use crate::model::{AttemptFailure, Outcome, OutcomeClass};
+use crate::model::Outcome;
 use crate::net::{Deadline, Tick};
-use crate::telemetry::{AccessRecord, ErrorChain};
+use crate::telemetry::ErrorChain;
 
 use super::acme_challenge;
 use super::body_form::Peeked;
@@ -28,6 +28,7 @@ use super::mirror::Chosen;
 use super::queue_position::QueuePosition;
 use super::retry::Attempts;
 use super::retry_body::RetryBody;
+use super::route_cache::CachedRoute;
 use super::select::{Decision, Selected};
 use super::session::Session;
 use super::settings::PeerInfo;
@@ -44,6 +45,8 @@ pub(super) struct RequestContext {
     pub(super) id: RequestId,
     /// The release that was decided on last, whether or not it could respond.
     decision: Option<Decision>,
+    /// The route that gives the response itself.
+    pub(super) answering: Option<Rc<CachedRoute>>,
     /// The endpoint that was selected last.
     pub(super) endpoint: Option<SocketAddr>,
     /// The attempts so far, once one has failed.
@@ -127,6 +130,7 @@ impl RequestContext {
             preview,
             id,
             decision: None,
+            answering: None,
             endpoint: None,
             attempts: None,
             body: RetryBody::default(),
@@ -209,6 +213,9 @@ impl RequestContext {
         {
             self.outcome = Some(Outcome::Failed(error.status()));
         }
+        if error.by_route().is_some() {
+            self.outcome = Some(Outcome::Answered(error.status()));
+        }
     }
 
     /// Notes why a response that had begun to leave was cut.
@@ -220,6 +227,12 @@ impl RequestContext {
     /// The release that was decided on last, whether or not it could respond.
     pub(super) fn decision(&self) -> Option<&Decision> {
         self.decision.as_ref()
+    }
+
+    /// The route of the release that was decided on, or that gives the response itself.
+    pub(super) fn route(&self) -> Option<&CachedRoute> {
+        let decided = self.decision().map(|decision| &decision.route);
+        decided.or(self.answering.as_ref()).map(|route| &**route)
     }
 
     /// Notes the release that was decided on, and the endpoint if one was selected.
@@ -302,56 +315,6 @@ impl RequestContext {
     /// Sets the outcome, unless there is one. Without any, the client has left.
     pub(super) fn end(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
-    }
-
-    fn write_log(&self, fields: &LogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
-        let is_success = !is_refused && outcome.class() == OutcomeClass::Success;
-        let log = self.worker.access_log.borrow();
-        if !log.is_on() || is_success && !log.takes_success(self.worker.random()) {
-            return;
-        }
-        drop(log);
-        let [referer, user_agent] = fields.agent.as_ref().map_or([None, None], |agent| {
-            agent.each_ref().map(|text| text.as_deref())
-        });
-        let decision = self.decision();
-        let release = decision.map(Decision::release);
-        self.worker.access_log.borrow_mut().write(&AccessRecord {
-            time: fields.started_at,
-            request_id: &self.id.to_string(),
-            client: self.peer.client.ip(),
-            protocol: fields.protocol,
-            method: &fields.method,
-            host: &fields.host,
-            path: &fields.path,
-            status: self.status.get().unwrap_or(outcome.code()),
-            outcome: if is_refused {
-                "refused"
-            } else {
-                outcome.class().as_str()
-            },
-            error: self.error.map(ErrorReason::as_str),
-            field: None,
-            route: decision.map(|decision| decision.route.spec().name.as_str()),
-            release: release.map(|release| release.name().as_str()),
-            version: release.map(|release| release.version().as_str()),
-            endpoint: self.endpoint,
-            revision: decision
-                .map_or_else(|| self.worker.revision(), |decision| decision.revision)
-                .0,
-            decision: decision.map(|decision| decision.reason.as_str()),
-            attempts: self.attempts(),
-            attempt_error: self
-                .attempts
-                .as_ref()
-                .and_then(|attempts| attempts.last.map(AttemptFailure::as_str)),
-            duration: ended.since(self.started),
-            first_byte: self.first_byte.get().map(|at| at.since(self.started)),
-            bytes_in: self.bytes_in.get(),
-            bytes_out: self.bytes_out.get(),
-            referer,
-            user_agent,
-        });
     }
 }
 

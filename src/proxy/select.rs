@@ -9,15 +9,18 @@ use crate::fleet::{AnswerOrigin, InFlight, Permit, Pick, PickError};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::{Halves, OutcomeTable};
-use crate::table::{FlagVariants, Pause, Release, RevisionInFlight, Route, RoutingTable};
+use crate::table::{
+    Answers, FlagVariants, Guards, Pause, Release, RevisionInFlight, Route, RoutingTable,
+};
 
 use super::body_form::Peeked;
-use super::decide::{Choice, DecisionInput, decide};
+use super::decide::{Choice, DecisionInput, decide, is_override};
 use super::error::ProxyError;
 use super::guards;
 use super::io::{FieldSink, RequestParts};
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
+use super::route_answer::RouteAnswer;
 use super::route_cache::CachedRoute;
 use super::session::Session;
 use super::work_list::WorkPlace;
@@ -47,6 +50,8 @@ pub(super) struct Selected {
 
 /// The reason why nothing is selected, or not yet.
 pub(super) enum SelectError {
+    /// The route gives the response itself, or refuses the request.
+    Answered(Rc<CachedRoute>, ProxyError),
     /// The body is to be read first.
     Unread,
     /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
@@ -73,8 +78,7 @@ pub(super) fn select(
     worker.with_table(|table| {
         // A request that was selected for by an earlier table and is not committed is selected for again.
         worker.acknowledge(table.revision());
-        let route = route(table, request)?;
-        pass_guards(worker, route, request, input)?;
+        let route = admitted(worker, table, request, input)?;
         let chosen = choose(worker, (table.as_ref(), route.as_ref()), request, input)?;
         let Choice {
             entry, reason, key, ..
@@ -132,23 +136,60 @@ pub(super) fn select(
     })
 }
 
-/// Lets a request pass the guards of its route, if that has any, and wait if it is paused.
+/// The route of a request that a release is to answer.
 #[inline]
-fn pass_guards(
+fn admitted<'t>(
     worker: &Worker,
-    route: &Route,
+    table: &'t RoutingTable,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<&'t Arc<Route>, SelectError> {
+    let route = route(table, request)?;
+    if route.answers().is_some() || route.guards().is_some() {
+        admit(worker, route, request, input)?;
+    }
+    Ok(route)
+}
+
+/// Lets a request pass what its route asks of it. A redirect comes first, so that no credentials are asked for where they
+/// could be read; what the route answers itself is behind its guards.
+#[cold]
+#[inline(never)]
+fn admit(
+    worker: &Worker,
+    route: &Arc<Route>,
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
 ) -> Result<(), SelectError> {
-    let Some(guards) = route.guards() else {
-        return Ok(());
-    };
+    let answers = route.answers();
+    let answer = answers.and_then(|answers| answered(worker, (route, answers), request, input));
+    let is_redirect = answer.as_ref().is_some_and(ProxyError::is_redirect);
     let protocol = route.agent_protocol();
-    guards::pass(worker, (route, guards), request, input)
-        .map_err(|error| SelectError::Refused(error, protocol))?;
-    match guards.pause().filter(|_| !input.peer.is_own) {
+    if let Some(guards) = route.guards().filter(|_| !is_redirect) {
+        guards::pass(worker, (route, guards), request, input)
+            .map_err(|error| SelectError::Refused(error, protocol))?;
+    }
+    if let Some(answer) = answer {
+        return Err(SelectError::Answered(worker.cached_route(route), answer));
+    }
+    let pause = route.guards().and_then(Guards::pause);
+    match pause.filter(|_| !input.peer.is_own) {
         Some(pause) => Err(SelectError::Paused(Arc::clone(pause), protocol)),
         None => Ok(()),
+    }
+}
+
+/// The response of the route itself, if it gives one to the request.
+fn answered(
+    worker: &Worker,
+    (route, answers): (&Route, &Answers),
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Option<ProxyError> {
+    let is_override = || is_override(&worker.shared.settings, route, request, input);
+    match RouteAnswer::of(answers, request, input.peer, is_override) {
+        Ok(answer) => answer.map(|answer| ProxyError::ByRoute(Box::new(answer))),
+        Err(reason) => Some(Rejection::request(reason).into()),
     }
 }
 

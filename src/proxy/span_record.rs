@@ -61,7 +61,7 @@ impl RequestContext {
             status,
             is_answered: status.is_some() && !self.is_refused,
             error: self.error.map(ErrorReason::as_str),
-            route: decision.map(|decision| name(decision.route.spec().name.as_str())),
+            route: self.route().map(|route| name(route.spec().name.as_str())),
             release: release.map(|release| name(release.name().as_str())),
             version: release.map(|release| name(release.version().as_str())),
             revision: decision

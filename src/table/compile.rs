@@ -210,7 +210,11 @@ fn compile_route(
         Some(SplitEntry::new(Arc::clone(release), *weight, cells).with_halves(halves))
     };
     let entries: Option<Vec<_>> = route.split.iter().map(entry).collect();
-    let split = entries.and_then(Split::new);
+    let split = if route.split.is_empty() && route.answers_itself() {
+        Some(Split::none())
+    } else {
+        entries.and_then(Split::new)
+    };
     // Validated input cannot fail here; a gap in the validation is reported as an error instead of a panic.
     let unsound = |key: &str, message: &str| {
         vec![Problem::new(

@@ -5,6 +5,7 @@
 
 mod access_guard;
 mod affinity;
+mod answers;
 mod compile;
 mod cors;
 mod departures;
@@ -20,6 +21,7 @@ mod live;
 mod mirror;
 mod pause;
 mod pins;
+mod redirect;
 mod release;
 mod retry_policy;
 mod route;
@@ -32,6 +34,7 @@ mod swap;
 mod undo;
 mod validate;
 mod validate_agents;
+mod validate_answers;
 mod validate_balance;
 mod validate_condition;
 mod validate_drill;
@@ -50,6 +53,7 @@ mod worker_epochs;
 
 pub use self::{
     access_guard::{AccessError, AccessGuard},
+    answers::{Answers, OwnAnswer, Page},
     compile::{Compiled, Draft, compile},
     cors::Cors,
     departures::{Departure, Departures, Leave, Transition},
@@ -61,6 +65,7 @@ pub use self::{
     mirror::Mirror,
     pause::Pause,
     pins::PinField,
+    redirect::Redirect,
     release::Release,
     retry_policy::RetryPolicy,
     route::Route,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Guards, Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity};
+use super::{
+    Answers, Guards, Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity,
+};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -11,6 +13,8 @@ use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestVie
 pub struct Route {
     spec: Arc<Hashed<RouteSpec>>,
     split: Split,
+    // None if all its requests go to its releases.
+    answers: Option<Box<Answers>>,
     host_header: HostHeader,
     agent_protocol: Option<AgentProtocol>,
     rewrites_cards: bool,
@@ -41,6 +45,7 @@ impl Route {
         let retries = RetryPolicy::new(&spec, &split);
         let pins: Box<[_]> = spec.effective_pins().iter().map(PinField::new).collect();
         Self {
+            answers: Answers::new(&spec),
             has_sessions: spec.has_sessions(),
             is_stamped: spec.is_stamped(),
             takes_feedback: spec.takes_feedback(),
@@ -91,7 +96,13 @@ impl Route {
         self.mirror.as_ref()
     }
 
-    /// Its releases and their weights.
+    /// Responses that it gives itself, if it gives any.
+    #[inline]
+    pub fn answers(&self) -> Option<&Answers> {
+        self.answers.as_deref()
+    }
+
+    /// Its releases and their weights; none if it answers all its requests itself.
     pub fn split(&self) -> &Split {
         &self.split
     }

@@ -69,7 +69,8 @@ impl SplitEntry {
     }
 }
 
-/// Releases of a route with their weights. The compiler ensures that at least one weight is above zero.
+/// Releases of a route with their weights. The compiler ensures that at least one weight is above zero, or that nothing is
+/// ever chosen.
 #[derive(Debug)]
 pub struct Split {
     entries: Box<[SplitEntry]>,
@@ -93,6 +94,15 @@ impl Split {
             first,
             sole,
         })
+    }
+
+    /// The split of a route that answers all its requests itself.
+    pub(super) fn none() -> Self {
+        Self {
+            entries: Box::default(),
+            first: 0,
+            sole: true,
+        }
     }
 
     /// Chooses the release for a key. A release with weight 0 is never chosen.

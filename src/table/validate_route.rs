@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     route_check::{Check, MOST_MATCHES},
-    validate_agents, validate_drill, validate_feedback, validate_guards, validate_mirror,
-    validate_retries, validate_route_flags, validate_session,
+    validate_agents, validate_answers, validate_drill, validate_feedback, validate_guards,
+    validate_mirror, validate_retries, validate_route_flags, validate_session,
 };
 use crate::message::normal_path;
 use crate::model::{MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest};
@@ -22,6 +22,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
     check.headers(route);
     check.upgrades(route);
     check.split(route, table);
+    validate_answers::problems(route, &mut check);
     validate_session::problems(route, &mut check);
     validate_feedback::problems(route, &mut check);
     validate_agents::problems(route, &mut check);
@@ -57,7 +58,7 @@ impl Check<'_> {
         }
     }
 
-    fn host(&mut self, key: &str, host: &str) {
+    pub(super) fn host(&mut self, key: &str, host: &str) {
         let name = host.strip_prefix("*.").unwrap_or(host);
         let plain = |b: u8| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b':')
@@ -107,7 +108,7 @@ impl Check<'_> {
         }
     }
 
-    fn path(&mut self, key: &str, path: &str) {
+    pub(super) fn path(&mut self, key: &str, path: &str) {
         let odd =
             |b: u8| !b.is_ascii_graphic() || matches!(b, b'?' | b'#' | b'\\' | b'"' | b'<' | b'>');
         if !path.starts_with('/') || path.bytes().any(odd) {
@@ -223,7 +224,12 @@ impl Check<'_> {
                 );
             }
         }
-        if route.split.values().all(|weight| *weight == 0) {
+        if route.split.is_empty() {
+            if !route.answers_itself() {
+                let hint = "write `split = { blue = 1 }`, or `redirect` or `respond`";
+                self.problem("split", "the route has no split", hint);
+            }
+        } else if route.split.values().all(|weight| *weight == 0) {
             self.problem(
                 "split",
                 "no release has a weight",

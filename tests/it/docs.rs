@@ -60,6 +60,11 @@ fn a_route_is_guarded_as_its_page_shows() {
 }
 
 #[test]
+fn recipes_do_what_their_page_shows() {
+    run_page("docs/recipes.md", Numbers::Any);
+}
+
+#[test]
 fn a_proxy_is_backed_up_and_restored_as_its_page_shows() {
     run_page("docs/backup.md", Numbers::Any);
 }

@@ -73,6 +73,7 @@ mod retries;
 mod rollback;
 mod rollback_promise;
 mod rollouts;
+mod route_answers;
 mod route_flags;
 mod sessions;
 mod shutdown;

@@ -80,6 +80,12 @@ impl TestProxyBuilder {
         self
     }
 
+    /// Adds a route without a split, written as in the configuration file.
+    pub(crate) fn splitless(mut self, name: &str, lines: &str) -> Self {
+        writeln!(self.tables, "[[routes]]\nname = {name:?}\n{lines}").unwrap();
+        self
+    }
+
     /// Adds settings, written as in the configuration file.
     pub(crate) fn settings(mut self, lines: &str) -> Self {
         writeln!(self.settings, "{lines}").unwrap();
