@@ -33,6 +33,7 @@ mod return_parts;
 mod rollout;
 mod rollout_request;
 mod rollout_status;
+mod route_status;
 mod service_watch;
 mod session;
 mod status;
@@ -95,12 +96,12 @@ pub use self::{
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
     rollout_status::{RolloutRouteStatus, RolloutStatus},
+    route_status::{MirrorShare, RouteFacts, RouteStatus, Share},
     service_watch::ServiceWatchStatus,
     session::{LoginRequest, Session},
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, MirrorShare, ReleaseRole, ReleaseStatus, RollbackStatus, RouteFacts,
-        RouteStatus, Share, Status, Totals, WorkerStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
     unproven::Unproven,

@@ -218,14 +218,24 @@ fn mirrored(mirror: &MirrorShare) -> String {
     format!("({}% mirrored to {})", mirror.percent, mirror.release)
 }
 
-/// The path that a route matches, and the header fields.
+/// The path that a route matches, the methods, the header fields and the parameters.
 fn matched(route: &RouteStatus) -> String {
     let path = match (&route.path, &route.path_prefix) {
         (Some(path), _) => format!("path {}", clean(path)),
         (None, prefix) => format!("prefix {}", clean(prefix.as_deref().unwrap_or("/"))),
     };
     let header = |(name, value): (&String, &String)| format!("  {}: {}", clean(name), clean(value));
-    path + &route.headers.iter().map(header).collect::<String>()
+    let parameter =
+        |(name, value): (&String, &String)| format!("  ?{}={}", clean(name), clean(value));
+    let methods = route
+        .methods
+        .iter()
+        .map(|method| format!("{} ", clean(method)));
+    methods
+        .chain([path])
+        .chain(route.headers.iter().map(header))
+        .chain(route.query.iter().map(parameter))
+        .collect()
 }
 
 fn releases(releases: &[ReleaseStatus]) -> String {

@@ -27,6 +27,7 @@ mod flag_type;
 mod flag_value;
 mod growth;
 mod guard;
+mod header_changes;
 mod health;
 mod hook;
 mod in_flight;
@@ -57,6 +58,7 @@ mod size;
 mod sorted_map;
 mod table;
 mod text_serde;
+mod timeouts;
 mod token_bucket;
 mod unique_json;
 mod variant_mark;
@@ -92,6 +94,7 @@ pub use self::{
     flag_value::FlagValue,
     growth::{Growth, rescues},
     guard::{GuardSpec, SecretDigest},
+    header_changes::HeaderChangesSpec,
     health::{HealthMethod, HealthSpec, StatusRange},
     hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
@@ -117,7 +120,7 @@ pub use self::{
     retries::{Fallback, RetriesSpec},
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
     rollout::{MOST_STEPS, PlanSpec, StepEnd, StepSpec},
-    route::{HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
+    route::{HostHeader, PathMatch, RouteSpec, StripPrefix},
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
@@ -127,6 +130,7 @@ pub use self::{
     size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},
+    timeouts::TimeoutsSpec,
     token_bucket::TokenBucket,
     unique_json::UniqueJson,
     variant_mark::{VariantMark, VariantMarks},

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::{
     AffinitySource, AgentCards, AgentProtocol, CorsSpec, DrillRequestSpec, Fallback, FeedbackBy,
-    FlagName, GuardSpec, HumanDuration, InFlightSpec, MaintenanceSpec, MirrorSpec, Overrides,
+    FlagName, GuardSpec, HeaderChangesSpec, InFlightSpec, MaintenanceSpec, MirrorSpec, Overrides,
     PauseSpec, PinLost, PinSource, PublicUrl, RateLimitSpec, RedirectSpec, ReleaseName,
-    RespondSpec, RetriesSpec, RouteName, Size, Weights,
+    RespondSpec, RetriesSpec, RouteName, Size, TimeoutsSpec, Weights,
 };
 
 /// Decisions about a route.
@@ -33,6 +33,20 @@ pub struct RouteSpec {
     /// Header fields that must be present with exactly these values; names are lower case.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Methods to match; any if empty. `GET` matches `HEAD` as well.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(max_items = 16)]
+    pub methods: BTreeSet<String>,
+    /// Parameters of the query that must be present with exactly these values, without their escapes; of several with one
+    /// name the first counts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Changes of the header fields that endpoints get.
+    #[serde(default, skip_serializing_if = "HeaderChangesSpec::is_empty")]
+    pub request_headers: HeaderChangesSpec,
+    /// Changes of the header fields that clients get, in responses of endpoints and in our own.
+    #[serde(default, skip_serializing_if = "HeaderChangesSpec::is_empty")]
+    pub response_headers: HeaderChangesSpec,
     /// Redirect of its requests; none by default. A route with one needs no split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectSpec>,
@@ -306,37 +320,6 @@ pub enum HostHeader {
     Endpoint,
 }
 
-/// Timeouts of a route; if one is absent, the default in `[timeouts]` applies.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TimeoutsSpec {
-    /// Timeout for connecting to an endpoint, including TLS; 3 s by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connect: Option<HumanDuration>,
-    /// Idle timeout before the first byte and between bytes of a response; 600 s by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silence: Option<HumanDuration>,
-    /// Idle timeout of a WebSocket, both directions; 3600 s by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub websocket_idle: Option<HumanDuration>,
-    /// Timeout for the whole request, first byte to last; none by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<HumanDuration>,
-    /// Timeout from the first byte of the request to the first one of its response, all attempts together; none by
-    /// default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte: Option<HumanDuration>,
-    /// Timeout of one attempt, until its response begins; an idempotent request is then sent again. None by default.
-    #[serde(default, rename = "try", skip_serializing_if = "Option::is_none")]
-    pub per_try: Option<HumanDuration>,
-}
-
-impl TimeoutsSpec {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl RouteSpec {
     /// A route that matches everything, with this split and nothing else.
     pub fn plain(name: RouteName, split: Weights) -> Self {
@@ -347,6 +330,10 @@ impl RouteSpec {
             path: None,
             path_prefix: None,
             headers: BTreeMap::new(),
+            methods: BTreeSet::new(),
+            query: BTreeMap::new(),
+            request_headers: HeaderChangesSpec::default(),
+            response_headers: HeaderChangesSpec::default(),
             redirect: None,
             respond: None,
             maintenance: None,
@@ -394,12 +381,15 @@ impl RouteSpec {
     pub fn matches_like(&self, other: &Self) -> bool {
         let hosts =
             |route: &Self| -> BTreeSet<String> { route.all_hosts().map(Into::into).collect() };
-        (&self.name, hosts(self), self.path_match(), &self.headers)
-            == (
-                &other.name,
-                hosts(other),
-                other.path_match(),
-                &other.headers,
+        let conditions = |route: &Self| {
+            (
+                route.headers.clone(),
+                route.query.clone(),
+                route.methods.clone(),
             )
+        };
+        (&self.name, hosts(self), self.path_match())
+            == (&other.name, hosts(other), other.path_match())
+            && conditions(self) == conditions(other)
     }
 }

@@ -123,10 +123,10 @@ async fn pass_on<R: Responder, A: UpstreamResponse>(
         return RelayEnd::Client(error);
     }
     let moved = (context, None);
-    let exposed = || committed.exposed();
+    let taken = || committed.taken();
     let mut response = LearningSource::new(response, committed, None);
     let turns = &context.worker.turns;
-    match relay_body(&mut response, responder, exposed, moved, turns).await {
+    match relay_body(&mut response, responder, taken, moved, turns).await {
         Ok(()) => RelayEnd::Whole,
         Err(RelayError::Source(error)) => RelayEnd::Upstream(error),
         Err(RelayError::Sink(error)) => RelayEnd::Client(error),

@@ -27,6 +27,9 @@ pub(super) enum ProxyError {
     /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is echoed, an `OPTIONS` gets an empty response.
     #[error("the request is not forwarded (`Max-Forwards: 0`)")]
     LastHop(Option<Box<[u8]>>),
+    /// Routes match but for the method. With the methods that they accept.
+    #[error("no route has the method")]
+    MethodNotAllowed(Box<str>),
     /// No endpoint could be selected: all are unhealthy, or there is none.
     #[error("no endpoint is available")]
     NoEndpoint,
@@ -150,6 +153,7 @@ impl ProxyError {
             | Self::SessionLost(_) => Fault::Switchback,
             Self::AcmeChallenge(_)
             | Self::LastHop(_)
+            | Self::MethodNotAllowed(_)
             | Self::OriginRefused
             | Self::OverrideRefused
             | Self::Preflight
@@ -179,6 +183,7 @@ impl ProxyError {
                 RouteAnswer::Respond(_) => ErrorReason::Respond,
             },
             Self::LastHop(_) => ErrorReason::MaxForwards,
+            Self::MethodNotAllowed(_) => ErrorReason::MethodNotAllowed,
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
             Self::OriginRefused => ErrorReason::OriginRefused,
@@ -209,6 +214,7 @@ impl ProxyError {
         match self {
             Self::AcmeChallenge(_) | Self::LastHop(_) => 200,
             Self::ByRoute(answer) => answer.status(),
+            Self::MethodNotAllowed(_) => 405,
             Self::OriginRefused | Self::OverrideRefused => 403,
             Self::Preflight => 204,
             Self::RateLimited(_) => 429,

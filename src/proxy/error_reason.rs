@@ -22,6 +22,8 @@ pub enum ErrorReason {
     Maintenance,
     /// The request was not to be forwarded any further (`Max-Forwards: 0`).
     MaxForwards,
+    /// Routes match but for the method.
+    MethodNotAllowed,
     /// No endpoint is available.
     NoEndpoint,
     /// No route matches.
@@ -95,6 +97,7 @@ impl ErrorReason {
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::Maintenance => "maintenance",
             Self::MaxForwards => "max_forwards",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
             Self::OriginRefused => "origin_refused",

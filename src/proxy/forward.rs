@@ -4,13 +4,16 @@
 //! Forwarding fields of an untrusted peer are overwritten.
 
 use crate::message::{Field, KnownField, KnownSet, Target, Version};
-use crate::table::Route;
+use crate::table::{HeaderRules, Route};
 
 use super::flag_fields::FlagFields;
+use super::header_fields::HeaderValues;
 use super::io::{FieldSink, HeadFields, RequestParts};
 use super::pins::Pins;
 use super::settings::PeerInfo;
 pub(super) use hops::{hops_left, traced};
+pub(super) use joined::join;
+use joined::{find, joined_with, push_forwarded};
 pub(super) use request_id::RequestId;
 pub(super) use response::{write_response, write_response_own};
 use text::Address;
@@ -19,6 +22,7 @@ pub(super) use trace::{SpanFields, Traceparent};
 use trace::{is_traceparent, write_ids};
 
 mod hops;
+mod joined;
 mod request_id;
 mod response;
 mod text;
@@ -42,6 +46,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) pins: Option<Pins<'f>>,
     /// Flags of the route, if it hands some to its endpoints.
     pub(super) flags: Option<FlagFields<'f>>,
+    /// Changes of the route, and the values of their variables.
+    pub(super) changes: Option<(&'f HeaderRules, HeaderValues<'f>)>,
     /// The response is to be a whole agent card, uncompressed.
     pub(super) is_card: bool,
     /// The client's credentials are not the endpoint's to know.
@@ -96,6 +102,9 @@ pub(super) fn write_request(
     }
     if let Some(flags) = forwarding.flags {
         flags.write(parts, out, scratch);
+    }
+    if let Some((rules, values)) = &forwarding.changes {
+        values.write(rules, out, |_| false);
     }
     write_own(out, parts, forwarding, scratch, authority);
     let begin = forwarding.trace.filter(|_| !seen.has_trace);
@@ -156,10 +165,14 @@ const OF_A_COPY: KnownSet = KnownSet::of(&[
 ]);
 
 /// Decides which fields are dropped, and records which were seen.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct HeaderFilter<'f> {
     cookies: bool,
     pins: Option<Pins<'f>>,
     flags: Option<FlagFields<'f>>,
+    rules: Option<&'f HeaderRules>,
+    /// The route has pins, flags or changes, which take fields.
+    takes_more: bool,
     /// Fields whose value or context decides.
     conditional: KnownSet,
     has_trace: bool,
@@ -199,7 +212,13 @@ impl<'f> HeaderFilter<'f> {
         if let Some(pins) = forwarding.pins {
             conditional = conditional.union(pins.known());
         }
+        let rules = forwarding.changes.as_ref().map(|(rules, _)| *rules);
+        if let Some(rules) = rules {
+            conditional = conditional.union(rules.known());
+        }
         Self {
+            takes_more: forwarding.pins.is_some() || forwarding.flags.is_some() || rules.is_some(),
+            rules,
             pins: forwarding.pins,
             flags: forwarding.flags,
             conditional,
@@ -219,14 +238,11 @@ impl<'f> HeaderFilter<'f> {
     }
 
     fn drops(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
-        if field.known != KnownField::Cookie && self.pins.is_some_and(|pins| pins.takes(field)) {
+        if self.takes_more && self.is_of_route(field) {
             return true;
         }
         match field.known {
-            KnownField::Other => {
-                parts.facts.nominated.is_other_hop_by_hop(field)
-                    || self.flags.is_some_and(|flags| flags.takes(field))
-            }
+            KnownField::Other => parts.facts.nominated.is_other_hop_by_hop(field),
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
             KnownField::Cookie
                 if parts.facts.version == Version::Http2
@@ -250,6 +266,15 @@ impl<'f> HeaderFilter<'f> {
             }
             _ => false,
         }
+    }
+
+    /// True if the pins, the flags or the changes of the route take the field.
+    #[inline(never)]
+    fn is_of_route(&self, field: &Field<'_>) -> bool {
+        let known = field.known;
+        known != KnownField::Cookie && self.pins.is_some_and(|pins| pins.takes(field))
+            || known == KnownField::Other && self.flags.is_some_and(|flags| flags.takes(field))
+            || self.rules.is_some_and(|rules| rules.takes(field))
     }
 }
 
@@ -311,68 +336,6 @@ fn write_via(out: &mut impl FieldSink, parts: &RequestParts<'_>, via: &str, scra
     } else {
         out.trusted("via", scratch);
     }
-}
-
-/// One element of `Forwarded` (RFC 7239).
-fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>, scheme: &str) {
-    out.extend_from_slice(if address.is_v6 { b"for=\"[" } else { b"for=" });
-    out.extend_from_slice(address.text());
-    if address.is_v6 {
-        out.extend_from_slice(b"]\"");
-    }
-    if let Some(host) = authority {
-        out.extend_from_slice(b";host=\"");
-        out.extend_from_slice(host.as_bytes());
-        out.extend_from_slice(b"\"");
-    }
-    out.extend_from_slice(b";proto=");
-    out.extend_from_slice(scheme.as_bytes());
-}
-
-/// Joins all values of a field in `scratch`, if `keep`, and appends the proxy's own.
-fn joined_with(
-    scratch: &mut Vec<u8>,
-    parts: &RequestParts<'_>,
-    known: KnownField,
-    keep: bool,
-    own: impl FnOnce(&mut Vec<u8>),
-) {
-    scratch.clear();
-    if keep && parts.facts.present.contains(known) {
-        join(scratch, parts, known, b", ");
-        if !scratch.is_empty() {
-            scratch.extend_from_slice(b", ");
-        }
-    }
-    own(scratch);
-}
-
-/// Joins all values of a field in `scratch`.
-pub(super) fn join(
-    scratch: &mut Vec<u8>,
-    parts: &RequestParts<'_>,
-    known: KnownField,
-    separator: &[u8],
-) {
-    scratch.clear();
-    for field in parts
-        .fields
-        .clone()
-        .filter(|field| field.known == known && !field.value.is_empty())
-    {
-        if !scratch.is_empty() {
-            scratch.extend_from_slice(separator);
-        }
-        scratch.extend_from_slice(field.value);
-    }
-}
-
-fn find<'h>(parts: &RequestParts<'h>, known: KnownField) -> Option<&'h [u8]> {
-    parts
-        .fields
-        .clone()
-        .find(|field| field.known == known)
-        .map(|field| field.value)
 }
 
 /// The path for the endpoint: the received one without the prefix that the route strips.

@@ -45,11 +45,6 @@ impl Guarded {
         }));
     }
 
-    /// True if the fields for pages of other origins are ours, and not the endpoint's.
-    pub(super) fn sets_cors(&self) -> bool {
-        self.page.borrow().is_some()
-    }
-
     /// Writes the fields for the page that reads the answer.
     pub(super) fn write_cors(&self, out: &mut dyn FieldSink) {
         if let Some(page) = &*self.page.borrow() {

@@ -15,6 +15,7 @@ use crate::message::{
 use crate::table::RetryPolicy;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
+use super::taken_fields::TakenFields;
 
 /// The fields of a head of either protocol, in their order.
 #[derive(Clone)]
@@ -144,8 +145,8 @@ impl<'b> BodyFrame<'b> {
 #[derive(Clone, Copy)]
 pub(super) struct TrailerFields<'b> {
     section: TrailerSection<'b>,
-    /// Name of a field that only the proxy sets: not forwarded.
-    pub(super) exposed: Option<&'b str>,
+    /// Fields that are not forwarded.
+    pub(super) taken: TakenFields<'b>,
 }
 
 #[derive(Clone, Copy)]
@@ -274,7 +275,7 @@ impl<'b> From<&'b Trailers> for TrailerFields<'b> {
     fn from(trailers: &'b Trailers) -> Self {
         Self {
             section: TrailerSection::Http1(trailers),
-            exposed: None,
+            taken: TakenFields::default(),
         }
     }
 }
@@ -283,7 +284,7 @@ impl<'b> From<&'b http2::Head> for TrailerFields<'b> {
     fn from(head: &'b http2::Head) -> Self {
         Self {
             section: TrailerSection::Http2(head),
-            exposed: None,
+            taken: TakenFields::default(),
         }
     }
 }
@@ -291,7 +292,7 @@ impl<'b> From<&'b http2::Head> for TrailerFields<'b> {
 impl<'b> TrailerFields<'b> {
     /// The fields that may be forwarded.
     pub(super) fn allowed(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
-        let exposed = self.exposed;
+        let taken = self.taken;
         let (http1, http2) = match self.section {
             TrailerSection::Http1(trailers) => (Some(trailers.fields()), None),
             TrailerSection::Http2(head) => (None, Some(head.fields())),
@@ -299,10 +300,7 @@ impl<'b> TrailerFields<'b> {
         let fields = http1.into_iter().flatten();
         fields
             .chain(http2.into_iter().flatten())
-            .filter(move |field| {
-                let is_exposed = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
-                is_trailer_allowed(field) && !exposed.is_some_and(is_exposed)
-            })
+            .filter(move |field| is_trailer_allowed(field) && !taken.takes(field))
     }
 }
 

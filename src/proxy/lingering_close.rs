@@ -41,6 +41,7 @@ pub(super) async fn reply_and_close(
         form: ErrorForm::Problem,
         may_be_done: false,
         guarded: None,
+        changes: None,
         to_head: refused.is_head(),
         request_is_read: false,
     };

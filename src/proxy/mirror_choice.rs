@@ -105,6 +105,12 @@ fn copied_head(
         flags: route
             .flags()
             .map(|flags| FlagFields::new(flags, selected.decision.flags)),
+        changes: route.request_headers().map(|rules| {
+            (
+                rules,
+                context.header_values(&selected.decision, parts.host()),
+            )
+        }),
     };
     let path = forward::path(&parts.facts.target, route);
     let target = (path, parts.facts.target.query);

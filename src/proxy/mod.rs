@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
-//! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `prepare`, `select`, `route_match`, `decide`, `session`, `pins`, `forward`, `header_fields`, `header_values`, `taken_fields` | the synchronous section: select, rewrite, encode |
 //! | `guards`, `guarded` | what a request has to pass before that: rate limit, credentials, origin, length |
 //! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
 //! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
@@ -54,6 +54,8 @@ mod grpc;
 mod guarded;
 mod guards;
 mod h2;
+mod header_fields;
+mod header_values;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;
@@ -93,6 +95,7 @@ mod retry_body;
 mod retry_memory;
 mod route_answer;
 mod route_cache;
+mod route_match;
 mod rpc_id;
 mod select;
 mod serve;
@@ -103,6 +106,7 @@ mod shared;
 mod span_context;
 mod span_record;
 mod stage;
+mod taken_fields;
 mod timed_stream;
 mod tunnel;
 mod tunnel_end;

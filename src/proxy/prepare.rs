@@ -355,6 +355,12 @@ pub(super) fn write_fields(
             .route()
             .flags()
             .map(|flags| FlagFields::new(flags, selected.decision.flags)),
+        changes: selected.route().request_headers().map(|rules| {
+            (
+                rules,
+                context.header_values(&selected.decision, parts.host()),
+            )
+        }),
         is_card: context.card.is_some(),
         hides_authorization: hides_authorization(&context.guarded),
     };

@@ -1,6 +1,7 @@
 //! Responses of our own: mostly a small problem document with the reason and the request's id, and no internals.
 
 use crate::message::{Reason, ResponseFraming};
+use crate::table::HeaderRules;
 
 use super::date;
 use super::error::ProxyError;
@@ -8,6 +9,7 @@ use super::error_form::ErrorForm;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
 use super::guarded::Guarded;
+use super::header_fields::HeaderValues;
 use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
 use super::outcome::RequestEnd;
 use super::request_context::RequestContext;
@@ -27,6 +29,8 @@ pub(super) struct Own<'p> {
     pub(super) may_be_done: bool,
     /// Notes of the guards of its route, if that has any.
     pub(super) guarded: Option<&'p Guarded>,
+    /// Changes of the route's response fields, if there are any, with the values of their variables.
+    pub(super) changes: Option<(&'p HeaderRules, HeaderValues<'p>)>,
     /// The request is a `HEAD`, so there is no body.
     pub(super) to_head: bool,
     /// Nothing of the request is left that would have to be read before the next one.
@@ -48,6 +52,7 @@ pub(super) async fn respond_problem<R: Responder>(
         form: context.error_form,
         may_be_done: context.may_be_done(&meta),
         guarded: context.guarded.get().map(AsRef::as_ref),
+        changes: changes(context),
         to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
@@ -62,6 +67,12 @@ pub(super) async fn respond_problem<R: Responder>(
     };
     context.status.set(Some(context.error_form.status(error)));
     finish(&body, responder).await
+}
+
+/// The changes of the response fields of a request's route.
+fn changes(context: &RequestContext) -> Option<(&HeaderRules, HeaderValues<'_>)> {
+    let rules = context.route()?.response_headers()?;
+    Some((rules, context.own_header_values()?))
 }
 
 /// True if a refused request leaves it unclear where the client's next one begins. A refused upgrade does not: it came
@@ -201,7 +212,9 @@ impl Own<'_> {
             ProxyError::LastHop(None) | ProxyError::Preflight => {}
             _ => out.add("content-type", self.form.content_type()),
         }
-        if self.error.names_methods() {
+        if let ProxyError::MethodNotAllowed(methods) = self.error {
+            out.add("allow", methods.as_bytes());
+        } else if self.error.names_methods() {
             out.add("allow", ALLOW);
         }
         out.add("cache-control", b"no-store");
@@ -245,6 +258,12 @@ impl Own<'_> {
         if self.may_be_done {
             // The SDKs of OpenAI and Anthropic obey: without it they have a POST executed up to three times.
             out.add("x-should-retry", b"false");
+        }
+        if let Some((rules, values)) = &self.changes {
+            let is_literal = self.error.by_route().is_some_and(RouteAnswer::is_literal);
+            values.write(rules, out, |name| {
+                name == "content-type" || name == "cache-control" && !is_literal
+            });
         }
     }
 }

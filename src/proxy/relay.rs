@@ -241,16 +241,16 @@ fn download<R: Responder, A: UpstreamResponse>(
         let turns = &context.worker.turns;
         let is_events = matches!(head, Head::Final { is_events: true });
         let moved = (context, is_events.then_some(events));
-        let exposed = || committed.exposed();
+        let taken = || committed.taken();
         let stream = context.session_stream.as_deref();
         let forms = learning(committed);
         let is_plain = forms.is_none() && stream.is_none() && kept_for_mirror(committed).is_none();
         let relayed = if is_plain {
             // The one place where a body is relayed without more ado, so that the compiler makes one piece of it.
-            Some(relay_body(response, responder, exposed, moved, turns).await)
+            Some(relay_body(response, responder, taken, moved, turns).await)
         } else {
             let mut response = LearningSource::new(response, committed, forms);
-            let relayed = relay_body(&mut response, responder, exposed, moved, turns);
+            let relayed = relay_body(&mut response, responder, taken, moved, turns);
             Box::pin(until_moved(relayed, stream)).await
         };
         let Some(relayed) = relayed else {

@@ -12,6 +12,7 @@ use super::event_stream::EventBoundary;
 use super::fair_queue::FairQueue;
 use super::io::{BodySink, BodySource, RelayError};
 use super::request_context::RequestContext;
+use super::taken_fields::TakenFields;
 
 /// Yields once to the other ready tasks. Data written after it leaves in one burst with that of other tasks: a sleeping
 /// reader is woken by the first write and is awake for the rest. It does not wait for data that has yet to arrive.
@@ -55,7 +56,7 @@ impl BodyAccount for RequestContext {
 
 /// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
 /// `events` follows the boundaries of server-sent events, and when the first one comes.
-/// A trailer field with the name that `exposed` returns is dropped.
+/// A trailer field of those that `taken` returns is dropped.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -63,7 +64,7 @@ impl BodyAccount for RequestContext {
 pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
-    exposed: impl Fn() -> Option<&'e str>,
+    taken: impl Fn() -> TakenFields<'e>,
     (account, events): (&impl BodyAccount, Option<&EventBoundary>),
     queue: &FairQueue,
 ) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
@@ -81,7 +82,7 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
             };
             let mut frame = frame.map_err(RelayError::Source)?;
             if let Some(trailers) = &mut frame.trailers {
-                trailers.exposed = exposed();
+                trailers.taken = taken();
             }
             let (last, length) = (frame.last, frame.data.len());
             account.add(length as u64);
@@ -165,7 +166,7 @@ mod tests {
         let mut relay = pin!(relay_body(
             &mut source,
             &mut sink,
-            || None,
+            TakenFields::default,
             (&moved, None),
             &turns
         ));
@@ -184,7 +185,14 @@ mod tests {
                 let (moved, turns) = (&moved, &turns);
                 Box::pin(async move {
                     let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-                    relay_body(&mut source, &mut sink, || None, (moved, None), turns).await
+                    relay_body(
+                        &mut source,
+                        &mut sink,
+                        TakenFields::default,
+                        (moved, None),
+                        turns,
+                    )
+                    .await
                 })
             })
             .collect();

@@ -33,6 +33,7 @@ use super::select::{Decision, Selected};
 use super::session::Session;
 use super::settings::PeerInfo;
 use super::span_context::SpanContext;
+use super::taken_fields::TakenFields;
 use super::work_class::Cut;
 use super::worker::{RequestPermit, Worker};
 
@@ -241,10 +242,12 @@ impl RequestContext {
         self.endpoint = endpoint;
     }
 
-    /// Name of a field that is dropped from the trailers of the request: its route writes it in the head.
-    pub(super) fn taken_trailer(&self) -> Option<&'static str> {
-        let flags = self.decision()?.route.flags()?;
-        flags.in_baggage().then_some("baggage")
+    /// Fields that are dropped from the trailers of the request: its route writes or removes them in the head.
+    pub(super) fn taken_trailers(&self) -> TakenFields<'_> {
+        let decision = self.decision();
+        decision.map_or(TakenFields::None, |decision| {
+            TakenFields::OfRequest(&decision.route)
+        })
     }
 
     /// Deadline for the begin of the response, and true if it is that of this attempt, if its route has one.

@@ -74,10 +74,9 @@ fn take_head<R: Responder>(
     let release = selected.release().name().as_str();
     let exposed = committed.exposed();
     let pins = committed.pins();
-    let ours = (exposed, sets_cors(committed));
     if parts.facts.is_informational() {
         let to_flush = responder.send_informational(parts.facts.status, |out| {
-            forward::write_response(out, parts, ours, pins);
+            forward::write_response(out, parts, committed.taken(), pins);
         });
         return Ok(Head::Informational { to_flush });
     }
@@ -102,18 +101,11 @@ fn take_head<R: Responder>(
         return Ok(hold(committed, parts, card, &responding));
     }
     let status = responder.respond(&responding, |out| {
-        forward::write_response(out, parts, ours, pins);
+        forward::write_response(out, parts, committed.taken(), pins);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
         write_session(committed, parts, out);
     })?;
     Ok(note_head(committed, parts, (status, now)))
-}
-
-/// True if the fields for pages of other origins are ours.
-#[inline]
-fn sets_cors(Committed { context, selected }: Committed<'_>) -> bool {
-    let guarded = || context.guarded.get();
-    selected.route().says_more() && guarded().is_some_and(|guarded| guarded.sets_cors())
 }
 
 /// Holds back the head of a card.
@@ -128,8 +120,7 @@ fn hold(
     let exposed = committed.exposed();
     let expose = exposed.map(|name| (name, selected.release().name().as_str()));
     let held = HeldCard::new(card, responding, |out| {
-        let ours = (exposed, sets_cors(committed));
-        forward::write_response(out, parts, ours, committed.pins());
+        forward::write_response(out, parts, committed.taken(), committed.pins());
         let date = || context.worker.date();
         forward::write_response_own(out, parts, &context.id, expose, date);
         write_session(committed, parts, out);
@@ -202,7 +193,11 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
 /// Writes what the route says of the decision beside the name of the release and for pages of other origins, and notes the
 /// answer for feedback.
 fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
-    let selected = committed.selected;
+    let Committed { context, selected } = committed;
+    if let Some(rules) = selected.route().response_headers() {
+        let values = context.header_values(&selected.decision, "");
+        values.write(rules, out, |_| false);
+    }
     if selected.route().spec().expose_decision {
         selected.decision.write(out);
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::{AnswerOrigin, InFlight, Permit, Pick, PickError};
-use crate::message::{KnownField, Reason, Rejection, normal_path};
+use crate::message::{KnownField, Rejection};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::{Halves, OutcomeTable};
 use crate::table::{
@@ -22,6 +22,7 @@ use super::pins::Minted;
 use super::queue_position::QueuePosition;
 use super::route_answer::RouteAnswer;
 use super::route_cache::CachedRoute;
+use super::route_match::route;
 use super::session::Session;
 use super::work_list::WorkPlace;
 use super::worker::Worker;
@@ -255,22 +256,6 @@ fn permit(
             ..QueuePosition::default()
         })
     })
-}
-
-/// The route of the path as it came. A path whose normal form matches another route is refused.
-fn route<'t>(
-    table: &'t RoutingTable,
-    request: &RequestParts<'_>,
-) -> Result<&'t Arc<Route>, ProxyError> {
-    let (compiled, path) = (table.compiled(), request.facts.target.path);
-    let found = compiled.route(request, path);
-    if let std::borrow::Cow::Owned(normal) = normal_path(path).map_err(Rejection::request)? {
-        let other = compiled.route(request, &normal);
-        if found.map(Arc::as_ptr) != other.map(Arc::as_ptr) {
-            return Err(Rejection::request(Reason::AmbiguousPath).into());
-        }
-    }
-    found.ok_or(ProxyError::NoRoute)
 }
 
 /// Prefers the endpoint of the session, if the route has sessions.

@@ -16,6 +16,7 @@ use super::request_context::RequestContext;
 use super::select::Selected;
 use super::session_move::SessionMove;
 use super::settings::RequestTimeouts;
+use super::taken_fields::TakenFields;
 use super::work_class::Cut;
 
 /// A request that is being served, and the stage that it has reached.
@@ -113,6 +114,11 @@ impl<'r> Committed<'r> {
     /// The name of the field that tells the client which release responds, if the route has one.
     pub(super) fn exposed(self) -> Option<&'r str> {
         self.selected.route().spec().exposed_field()
+    }
+
+    /// The fields of its response that are not passed on.
+    pub(super) fn taken(self) -> TakenFields<'r> {
+        TakenFields::OfResponse(self.selected.route())
     }
 
     /// The pins of its route, if it has any.

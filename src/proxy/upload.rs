@@ -59,7 +59,7 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             };
             let mut frame = frame.map_err(RelayError::Source)?;
             if let Some(trailers) = &mut frame.trailers {
-                trailers.exposed = context.taken_trailer();
+                trailers.taken = context.taken_trailers();
             }
             let (last, length) = (frame.last, frame.data.len());
             if context.error_form.is_json_rpc() && context.bytes_in.get() == 0 {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Flags, Guards, Leave, Mirror, Release, Route, RouteFlags, Split, SplitEntry, index::Index,
-    validate,
+    Flags, Guards, Leave, Mirror, Release, Route, RouteFlags, Split, SplitEntry,
+    header_rules::HeaderRulesPair, index::Index, validate,
 };
 use crate::{
     fleet::Fleet,
@@ -238,11 +238,14 @@ fn compile_route(
             Some(mirror.ok_or_else(unknown)?)
         }
     };
+    let headers = HeaderRulesPair::new(route)
+        .map_err(|error| unsound("request_headers", &error.to_string()))?;
     Ok(Arc::new(Route::new(
         Arc::clone(route),
         split,
         (flags, mirror),
         Guards::new(route, parts.fleet),
+        headers,
     )))
 }
 
@@ -289,6 +292,11 @@ impl Compiled {
     /// Finds a route by name.
     pub fn named(&self, name: &RouteName) -> Option<&Arc<Route>> {
         self.routes.get(self.spec.place(name)?)
+    }
+
+    /// Methods with which a request would match a route; empty if none would.
+    pub fn methods_of(&self, request: &impl RequestView, path: &[u8]) -> Vec<&str> {
+        self.index.methods_of(request, path)
     }
 
     /// Finds the route of a request by `path`, which may be another form of the request's path.

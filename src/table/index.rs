@@ -1,18 +1,22 @@
-//! Route index. Precedence: exact host, longest suffix, any host; then exact path, longest prefix; then more header
-//! matches; then the order of the table.
+//! Route index. Precedence: exact host, longest suffix, any host; then exact path, longest prefix; then more conditions
+//! (each header field, each parameter of the query, and the methods as one); then the order of the table.
 //!
 //! The index holds positions of routes, not routes, so a change of a split shares it. A lookup costs one hash per
 //! label of the host and per segment of the path at which a prefix could end, however many routes there are; the
 //! deepest prefix and the longest suffix of the table bound what a client can cause.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 
+use super::conditions::Conditions;
 use crate::model::{PathMatch, RequestView, RouteSpec};
 
 /// Maximum length of a DNS name; it bounds the buffer for the lower-case form.
 const LONGEST_HOST: usize = 255;
+
+/// Most methods that a request which matches no route is looked up with.
+const MOST_METHODS: usize = 32;
 
 /// Maps for lookups by requests. Only operators insert names, so clients cannot cause collisions.
 type ByHost<V> = HashMap<Box<str>, V, RandomState>;
@@ -25,6 +29,8 @@ pub(super) struct Index {
     // By the part after the `*`, such as `.example.com`.
     suffixes: ByHost<Paths>,
     any: Paths,
+    // All methods that routes name.
+    methods: BTreeSet<Box<str>>,
 }
 
 /// The routes of one host.
@@ -36,14 +42,46 @@ struct Paths {
     deepest: usize,
 }
 
-/// Routes that match the same host and path, more header matches first, then in order.
+/// Routes that match the same host and path, more conditions first, then in order.
 #[derive(Debug, Default)]
 struct Candidates(Vec<Candidate>);
 
 #[derive(Debug)]
 struct Candidate {
     place: usize,
-    headers: Box<[(Box<str>, Box<str>)]>,
+    conditions: Option<Box<Conditions>>,
+}
+
+/// A request with another method.
+struct OtherMethod<'r, R> {
+    request: &'r R,
+    method: &'r str,
+}
+
+impl<R: RequestView> RequestView for OtherMethod<'_, R> {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn host(&self) -> &str {
+        self.request.host()
+    }
+
+    fn path(&self) -> &str {
+        self.request.path()
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        self.request.query()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.header(name)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.request.cookie(name)
+    }
 }
 
 impl Index {
@@ -57,6 +95,8 @@ impl Index {
     }
 
     fn add(&mut self, place: usize, route: &RouteSpec) {
+        self.methods
+            .extend(route.methods.iter().map(|method| method.as_str().into()));
         let mut hosts = route.all_hosts().peekable();
         if hosts.peek().is_none() {
             self.any.add(place, route);
@@ -81,7 +121,7 @@ impl Index {
         {
             candidates
                 .0
-                .sort_by_key(|candidate| (usize::MAX - candidate.headers.len(), candidate.place));
+                .sort_by_key(|candidate| (usize::MAX - candidate.count(), candidate.place));
         }
     }
 
@@ -100,6 +140,20 @@ impl Index {
         exact
             .or_else(|| self.find_suffix(request, host, path))
             .or_else(|| self.any.find(request, path))
+    }
+
+    /// Methods with which a route would match the request; empty if it matches none whatever its method is.
+    #[cold]
+    pub(super) fn methods_of(&self, request: &impl RequestView, path: &[u8]) -> Vec<&str> {
+        let named = self.methods.iter().map(|method| &**method);
+        let mut methods: Vec<_> = named
+            .take(MOST_METHODS)
+            .filter(|method| self.find(&OtherMethod { request, method }, path).is_some())
+            .collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        methods
     }
 
     fn find_suffix(&self, request: &impl RequestView, host: &str, path: &[u8]) -> Option<usize> {
@@ -144,12 +198,8 @@ impl Paths {
                 self.prefixes.entry(prefix.into()).or_default()
             }
         };
-        let headers = route
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-            .collect();
-        candidates.0.push(Candidate { place, headers });
+        let conditions = Conditions::of(route);
+        candidates.0.push(Candidate { place, conditions });
     }
 
     fn find(&self, request: &impl RequestView, path: &[u8]) -> Option<usize> {
@@ -194,20 +244,28 @@ impl Candidates {
     #[inline]
     fn find(&self, request: &impl RequestView) -> Option<usize> {
         match self.0.first() {
-            // Those that match more header fields come first.
-            Some(first) if first.headers.is_empty() => Some(first.place),
-            _ => self.find_by_headers(request),
+            // Those with more conditions come first.
+            Some(first) if first.conditions.is_none() => Some(first.place),
+            _ => self.find_by_conditions(request),
         }
     }
 
     #[cold]
-    fn find_by_headers(&self, request: &impl RequestView) -> Option<usize> {
-        let has =
-            |(name, value): &(Box<str>, Box<str>)| request.header(name) == Some(value.as_bytes());
+    fn find_by_conditions(&self, request: &impl RequestView) -> Option<usize> {
         self.0
             .iter()
-            .find(|candidate| candidate.headers.iter().all(has))
+            .find(|candidate| candidate.holds(request))
             .map(|candidate| candidate.place)
+    }
+}
+
+impl Candidate {
+    fn count(&self) -> usize {
+        self.conditions.as_ref().map_or(0, |all| all.count())
+    }
+
+    fn holds(&self, request: &impl RequestView) -> bool {
+        self.conditions.as_ref().is_none_or(|all| all.hold(request))
     }
 }
 

@@ -7,6 +7,7 @@ mod access_guard;
 mod affinity;
 mod answers;
 mod compile;
+mod conditions;
 mod cors;
 mod departures;
 mod flag;
@@ -16,6 +17,8 @@ mod flag_text;
 mod flags;
 mod guards;
 mod hash;
+mod header_rules;
+mod header_template;
 mod index;
 mod live;
 mod mirror;
@@ -37,10 +40,12 @@ mod validate_agents;
 mod validate_answers;
 mod validate_balance;
 mod validate_condition;
+mod validate_conditions;
 mod validate_drill;
 mod validate_feedback;
 mod validate_flag;
 mod validate_guards;
+mod validate_headers;
 mod validate_health;
 mod validate_mirror;
 mod validate_retries;
@@ -61,6 +66,8 @@ pub use self::{
     flags::{Evaluation, FlagContext, FlagError, Flags},
     guards::Guards,
     hash::key_of,
+    header_rules::HeaderRules,
+    header_template::{HeaderTemplate, HeaderVariable},
     live::{LiveTable, TableReader},
     mirror::Mirror,
     pause::Pause,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Answers, Guards, Mirror, PinField, RetryPolicy, RouteFlags, Split, affinity::Affinity,
+    Answers, Guards, HeaderRules, Mirror, PinField, RetryPolicy, RouteFlags, Split,
+    affinity::Affinity, header_rules::HeaderRulesPair,
 };
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
@@ -15,6 +16,8 @@ pub struct Route {
     split: Split,
     // None if all its requests go to its releases.
     answers: Option<Box<Answers>>,
+    request_headers: Option<Box<HeaderRules>>,
+    response_headers: Option<Box<HeaderRules>>,
     host_header: HostHeader,
     agent_protocol: Option<AgentProtocol>,
     rewrites_cards: bool,
@@ -25,10 +28,12 @@ pub struct Route {
     pins: Box<[PinField]>,
     flags: Option<Box<RouteFlags>>,
     guards: Option<Box<Guards>>,
+    // A field of its answers is set by it alone, or removed.
+    takes_fields: bool,
     has_sessions: bool,
     is_stamped: bool,
     takes_feedback: bool,
-    // A stamp, the decision or rules for other origins, or to ourselves: the answer is remembered.
+    // A stamp, the decision, fields of the route or rules for other origins, or to ourselves: the answer is remembered.
     says_more: bool,
 }
 
@@ -38,6 +43,7 @@ impl Route {
         split: Split,
         (flags, mirror): (Option<Box<RouteFlags>>, Option<Arc<Mirror>>),
         guards: Option<Box<Guards>>,
+        headers: HeaderRulesPair,
     ) -> Self {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
@@ -49,7 +55,15 @@ impl Route {
             has_sessions: spec.has_sessions(),
             is_stamped: spec.is_stamped(),
             takes_feedback: spec.takes_feedback(),
-            says_more: spec.takes_feedback() || spec.expose_decision || spec.cors.is_some(),
+            says_more: spec.takes_feedback()
+                || spec.expose_decision
+                || headers.response.is_some()
+                || spec.cors.is_some(),
+            takes_fields: spec.exposed_field().is_some()
+                || headers.response.is_some()
+                || spec.cors.is_some(),
+            request_headers: headers.request,
+            response_headers: headers.response,
             pins,
             flags,
             guards,
@@ -102,6 +116,18 @@ impl Route {
         self.answers.as_deref()
     }
 
+    /// Changes of the fields that its endpoints get, if there are any.
+    #[inline]
+    pub fn request_headers(&self) -> Option<&HeaderRules> {
+        self.request_headers.as_deref()
+    }
+
+    /// Changes of the fields that its clients get, if there are any.
+    #[inline]
+    pub fn response_headers(&self) -> Option<&HeaderRules> {
+        self.response_headers.as_deref()
+    }
+
     /// Its releases and their weights; none if it answers all its requests itself.
     pub fn split(&self) -> &Split {
         &self.split
@@ -129,11 +155,22 @@ impl Route {
         self.takes_feedback
     }
 
-    /// True if more is done at the head of an answer than naming the release: a stamp, the whole decision, a note for
-    /// feedback, or fields for pages of other origins.
+    /// True if the fields that tell browsers of pages of other origins are its own.
+    pub fn has_cors(&self) -> bool {
+        self.spec.cors.is_some()
+    }
+
+    /// True if more is done at the head of an answer than naming the release: a stamp, the whole decision, fields of the
+    /// route or for pages of other origins, or a note for feedback.
     #[inline]
     pub fn says_more(&self) -> bool {
         self.says_more
+    }
+
+    /// True if a field of its answers is set by the route alone, or removed.
+    #[inline]
+    pub fn takes_fields(&self) -> bool {
+        self.takes_fields
     }
 
     /// Fields that carry pins.

@@ -3,7 +3,7 @@
 //! Only the changed parts are checked, with one exception: if a release was removed, every split is searched for it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -132,7 +132,14 @@ fn release(
     validate_balance::problems(&at, spec, problems);
 }
 
-type Match<'a> = (Option<&'a str>, bool, &'a str, &'a BTreeMap<String, String>);
+type Match<'a> = (Option<&'a str>, bool, &'a str, ConditionsOf<'a>);
+
+/// Methods, header fields and parameters of the query that a route matches.
+type ConditionsOf<'a> = (
+    &'a BTreeSet<String>,
+    &'a BTreeMap<String, String>,
+    &'a BTreeMap<String, String>,
+);
 
 /// Matches of a route, one for each of its hosts.
 fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
@@ -144,7 +151,8 @@ fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
     };
     let any = route.all_hosts().next().is_none().then_some(None);
     let hosts = route.all_hosts().map(Some).chain(any);
-    hosts.map(move |host| (host, exact, path, &route.headers))
+    let conditions = (&route.methods, &route.headers, &route.query);
+    hosts.map(move |host| (host, exact, path, conditions))
 }
 
 /// Finds two routes with one name, or with exactly the same matches.
@@ -165,8 +173,9 @@ fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
         if let Some(first) = first.filter(|first| first.name != route.name) {
             let message = format!("it matches the same requests as route `{}`", first.name);
             problems.push(
-                Problem::new(at, message)
-                    .hint("change its host, path or headers, or remove one of them"),
+                Problem::new(at, message).hint(
+                    "change its host, path, methods, headers or query, or remove one of them",
+                ),
             );
         }
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     route_check::{Check, MOST_MATCHES},
-    validate_agents, validate_answers, validate_drill, validate_feedback, validate_guards,
-    validate_mirror, validate_retries, validate_route_flags, validate_session,
+    validate_agents, validate_answers, validate_conditions, validate_drill, validate_feedback,
+    validate_guards, validate_headers, validate_mirror, validate_retries, validate_route_flags,
+    validate_session,
 };
 use crate::message::normal_path;
 use crate::model::{MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest};
@@ -20,9 +21,11 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
     check.hosts(route);
     check.paths(route);
     check.headers(route);
+    validate_conditions::problems(route, &mut check);
     check.upgrades(route);
     check.split(route, table);
     validate_answers::problems(route, &mut check);
+    validate_headers::problems(route, &mut check);
     validate_session::problems(route, &mut check);
     validate_feedback::problems(route, &mut check);
     validate_agents::problems(route, &mut check);

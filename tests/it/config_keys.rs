@@ -320,6 +320,14 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.timeouts.first_byte", By("a_response_that_does_not_begin_in_time_is_504_and_its_request_is_not_repeated")),
     ("routes.timeouts.try", By("an_attempt_that_brings_no_response_in_time_is_repeated_if_it_may_be")),
     ("routes.timeouts.request", Here(time::unanswered, ["50ms", "1h"])),
+    ("routes.methods", By("a_route_is_found_by_its_method_and_by_parameters_of_the_query")),
+    ("routes.query", By("a_route_is_found_by_its_method_and_by_parameters_of_the_query")),
+    ("routes.request_headers.set", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
+    ("routes.request_headers.add", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
+    ("routes.request_headers.remove", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
+    ("routes.response_headers.set", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
+    ("routes.response_headers.add", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
+    ("routes.response_headers.remove", By("fields_are_set_added_and_removed_and_a_rollback_takes_them_back")),
     ("routes.redirect.scheme", By("a_redirect_leads_on_and_a_request_that_is_there_is_served")),
     ("routes.redirect.host", By("a_redirect_replaces_what_it_names_and_keeps_the_rest")),
     ("routes.redirect.port", By("a_redirect_replaces_what_it_names_and_keeps_the_rest")),
@@ -431,6 +439,7 @@ fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<Strin
         "routes.rate_limit.key",
         "routes.headers",
         "routes.pins",
+        "routes.query",
         "routes.split",
     ]
     .contains(&path);

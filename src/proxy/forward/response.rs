@@ -5,42 +5,33 @@ use crate::message::{Field, KnownField, KnownSet};
 use super::super::date;
 use super::super::io::{Agreement, FieldSink, HeadFields, ResponseParts};
 use super::super::pins::Pins;
+use super::super::taken_fields::TakenFields;
 use super::RequestId;
 use super::text::hex;
 
-/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets, and so are
-/// those for pages of other origins if it `sets_cors`; the fields of `pins` are left to [`Pins::write_response`].
+/// Writes the fields of a response for the client, but those that are `taken`; the fields of `pins` are left to
+/// [`Pins::write_response`].
 pub(in crate::proxy) fn write_response(
     out: &mut dyn FieldSink,
     parts: &ResponseParts<'_>,
-    (exposed, sets_cors): (Option<&str>, bool),
+    taken: TakenFields<'_>,
     pins: Option<Pins<'_>>,
 ) {
-    let mut taken = FRAMING.union(parts.facts.nominated.ending());
+    let mut known = FRAMING.union(parts.facts.nominated.ending());
     if matches!(parts.agreement, Agreement::Replaced(_)) {
-        taken.insert(KnownField::SecWebSocketAccept);
+        known.insert(KnownField::SecWebSocketAccept);
     }
     let is_ours = |field: &Field<'_>| {
-        taken.contains(field.known) || parts.facts.nominated.is_other_hop_by_hop(field)
+        known.contains(field.known) || parts.facts.nominated.is_other_hop_by_hop(field)
     };
-    if exposed.is_none() && pins.is_none() && !sets_cors {
+    if taken.is_empty() && pins.is_none() {
         write_fields(out, parts, is_ours);
         return;
     }
-    let is_exposed = |field: &Field<'_>| {
-        exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
-    };
     let is_sealed = |field: &Field<'_>| pins.is_some_and(|pins| pins.takes_of_response(field));
     write_fields(out, parts, |field| {
-        is_ours(field) || is_exposed(field) || is_sealed(field) || sets_cors && is_cors(field)
+        is_ours(field) || taken.takes(field) || is_sealed(field)
     });
-}
-
-/// True for a field that tells browsers of pages of other origins.
-fn is_cors(field: &Field<'_>) -> bool {
-    const PREFIX: &[u8] = b"access-control-";
-    let start = field.name.get(..PREFIX.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// Writes the fields that are not taken.

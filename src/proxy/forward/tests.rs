@@ -76,6 +76,7 @@ fn forwarded_as(
             span: None,
             pins: None,
             flags: None,
+            changes: None,
             is_card: false,
             hides_authorization: false,
         };

@@ -63,6 +63,7 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
         form: ErrorForm::Problem,
         may_be_done: false,
         guarded: None,
+        changes: None,
         to_head: refused.is_head(),
         request_is_read: false,
     };
