@@ -335,6 +335,8 @@ fn draw() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     fn settings(domains: &[&str]) -> Acme {
@@ -357,7 +359,8 @@ mod tests {
     fn open(path: &Path, domains: &[&str]) -> Keeper {
         let ca = path.join("ca.pem");
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let mut file = std::fs::File::create(&ca).unwrap();
+        file.write_all(made.cert.pem().as_bytes()).unwrap();
         let settings = Acme {
             ca: Some(ca),
             ..settings(domains)
