@@ -163,7 +163,7 @@ const CASES: &[Case] = &[
         "/v1/routes/x",
         &[JSON],
         "{}",
-        422,
+        409,
     ),
     case(
         "a route of an unknown release",
