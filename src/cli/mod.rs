@@ -72,6 +72,7 @@ use self::{
     client::Client,
     drain::DrainArgs,
     exit::{Exit, Failure},
+    options::CommonArgs,
     output::{Out, print},
     runtime::runtime,
 };
@@ -226,11 +227,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
                 cut,
                 over,
             };
-            let (done, receipt) = change::rollback(client, back, change).await?;
-            match receipt.filter(|_| verify) {
-                Some(receipt) => verifications::verified(client, &receipt, (done, json)).await,
-                None => Ok(done),
-            }
+            roll_back(client, back, change, (verify, json)).await
         }
         ChangeVerb::Split {
             split,
@@ -247,6 +244,20 @@ async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out
             health,
             change,
         } => change::switch(client, &route, to, &health, change).await,
+    }
+}
+
+/// Rolls back, and waits on request for what it brings.
+async fn roll_back(
+    client: &Client,
+    back: RollbackArgs,
+    change: CommonArgs,
+    (verify, json): (bool, bool),
+) -> Result<Out, Failure> {
+    let (done, receipt) = change::rollback(client, back, change).await?;
+    match receipt.filter(|_| verify) {
+        Some(receipt) => verifications::verified(client, &receipt, (done, json)).await,
+        None => Ok(done),
     }
 }
 

@@ -90,36 +90,43 @@ fn select_anew(
             }
             connect_or_dial(context, selected, parts)
         }
-        Err(SelectError::Unread) => {
+        Err(error) => unselected(context, error, parts),
+    }
+}
+
+/// The stage of a request for which no endpoint was selected.
+fn unselected(context: &mut RequestContext, error: SelectError, parts: &RequestParts<'_>) -> Stage {
+    match error {
+        SelectError::Unread => {
             shape_errors(context, Some(AgentProtocol::A2a), parts);
             Stage::Unread
         }
-        Err(SelectError::Paused(pause, protocol)) => {
+        SelectError::Paused(pause, protocol) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Paused(pause)
         }
-        Err(SelectError::Answered(route, error)) => {
+        SelectError::Answered(route, error) => {
             shape_errors(context, route.agent_protocol(), parts);
             context.decide(None, None);
             context.answering = Some(route);
             Stage::Failed(error, None)
         }
-        Err(SelectError::Refused(error, protocol)) => {
+        SelectError::Refused(error, protocol) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Failed(error, None)
         }
-        Err(SelectError::Unserved(decision, error)) => {
+        SelectError::Unserved(decision, error) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
             context.decide(Some(decision), None);
             Stage::Failed(error, None)
         }
-        Err(SelectError::Moves(decision)) => {
+        SelectError::Moves(decision) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
             begin_anew(context, decision, parts)
         }
-        Err(SelectError::Busy(decision, position)) => {
+        SelectError::Busy(decision, position) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
             context.waiting = Some(position);
             let release = Arc::clone(decision.release());

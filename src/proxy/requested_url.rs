@@ -41,6 +41,7 @@ mod tests {
             client: SocketAddr::from(([192, 0, 2, 1], 1)),
             is_trusted,
             is_secure,
+            is_own: false,
         }
     }
 
