@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::{
     access::AccessArgs,
     backup::{BACKUP_HELP, BackupArgs},
+    change_help::{ABORT_HELP, PROMOTE_HELP, ROLLBACK_HELP, SPLIT_HELP},
     changes::ManyArgs,
     config_file::ConfigFile,
     drill::DrillArgs,
@@ -15,7 +16,7 @@ use super::{
     exit::EXITS,
     feedback::FeedbackVerb,
     flags::{FLAG_HELP, FlagVerb},
-    maintenance::MaintenanceArgs,
+    maintenance::{MAINTENANCE_HELP, MaintenanceArgs},
     mirrors::MirrorVerb,
     observe::ObserveCommand,
     options::{ChangeArgs, CommonArgs, HealthArgs, over, period, revision, version},
@@ -302,9 +303,7 @@ pub(super) enum ChangeVerb {
     )]
     Change(Box<ManyArgs>),
     /// Give releases of a route their percent of it; the others share the rest as before
-    #[command(
-        after_help = "The numbers are percents, with up to four decimals. Releases that are not named share the rest as before; a named one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
-    )]
+    #[command(after_help = SPLIT_HELP)]
     Split {
         #[command(flatten)]
         split: SplitArgs,
@@ -329,14 +328,10 @@ pub(super) enum ChangeVerb {
         change: ChangeArgs,
     },
     /// Switch the maintenance of a route on or off
-    #[command(
-        after_help = "While it is on, requests get a 503 with `Retry-After`; those that name their release by a preview token go there all the same. What is in flight goes on.\nThe page of the route and its `Retry-After` stay for the next time; a rollback takes either switch back.\n\nExamples:\n  switchback maintenance chat on -m 'new database'\n  switchback maintenance chat on --retry-after 5m --page down.html\n  switchback maintenance chat off"
-    )]
+    #[command(after_help = MAINTENANCE_HELP)]
     Maintenance(MaintenanceArgs),
     /// Give all requests of a route to its canary
-    #[command(
-        after_help = "Examples:\n  switchback promote chat\n  switchback promote chat --to green"
-    )]
+    #[command(after_help = PROMOTE_HELP)]
     Promote {
         /// The route
         route: RouteName,
@@ -355,9 +350,7 @@ pub(super) enum ChangeVerb {
     #[command(after_help = RESUME_HELP)]
     Resume(ResumeArgs),
     /// Give all requests of a route to its stable release
-    #[command(
-        after_help = "It ends a trial. If the canary was promoted already, use `switchback rollback`; while a rollout runs, `switchback rollout abort`.\nWith --over it goes in up to ten parts; the same without it gives the rest at once.\n\nExamples:\n  switchback abort chat -m 'errors in green'\n  switchback abort chat --over 30s"
-    )]
+    #[command(after_help = ABORT_HELP)]
     Abort {
         /// The route
         route: RouteName,
@@ -374,9 +367,7 @@ pub(super) enum ChangeVerb {
         change: ChangeArgs,
     },
     /// Restore what was live before
-    #[command(
-        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --over the weights go back in up to ten parts, and the rest with the last; the same without it gives back the rest at once.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --over 30s\n  switchback rollback --to 41 --over 30s\n  switchback rollback --verify\n  switchback rollback --dry-run"
-    )]
+    #[command(after_help = ROLLBACK_HELP)]
     Rollback {
         /// The revision to restore
         #[arg(long, value_name = "REVISION", value_parser = revision, conflicts_with_all = ["step", "route"])]

@@ -11,6 +11,7 @@ mod backup;
 mod calibration;
 mod certificate_words;
 mod change;
+mod change_help;
 mod changes;
 mod client;
 mod config_file;

@@ -10,7 +10,7 @@
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `route_match`, `decide`, `session`, `pins`, `forward`, `header_fields`, `header_values`, `taken_fields` | the synchronous section: select, rewrite, encode |
-//! | `guards`, `guarded` | what a request has to pass before that: rate limit, credentials, origin, length |
+//! | `admit`, `guards`, `guarded` | what a request has to pass before that: rate limit, credentials, origin, length |
 //! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
 //! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
 //! | `waiting`, `queue_position`, `pause` | the waits before the commit: for a connection, a permit, an endpoint with room, the end of a pause |
@@ -28,6 +28,7 @@
 
 mod acme_challenge;
 mod admission;
+mod admit;
 mod agent_card;
 mod agent_ids;
 mod answer_choice;

@@ -9,6 +9,7 @@ use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{AgentProtocol, HostHeader, MCP_SESSION_FIELD, Protocol, RequestView};
 
+use super::admit::NotAdmitted;
 use super::card_request::CardRequest;
 use super::connect::Connected;
 use super::decide::DecisionInput;
@@ -101,18 +102,19 @@ fn unselected(context: &mut RequestContext, error: SelectError, parts: &RequestP
             shape_errors(context, Some(AgentProtocol::A2a), parts);
             Stage::Unread
         }
-        SelectError::Paused(pause, protocol) => {
+        SelectError::NotAdmitted(NotAdmitted::Paused(pause, protocol)) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Paused(pause)
         }
-        SelectError::Answered(route, error) => {
+        SelectError::NotAdmitted(NotAdmitted::Answered(route, error)) => {
             shape_errors(context, route.agent_protocol(), parts);
             context.decide(None, None);
             context.answering = Some(route);
             Stage::Failed(error, None)
         }
-        SelectError::Refused(error, protocol) => {
+        SelectError::NotAdmitted(NotAdmitted::Refused(error, protocol))
+        | SelectError::Refused(error, protocol) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Failed(error, None)

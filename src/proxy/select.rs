@@ -6,21 +6,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::{AnswerOrigin, InFlight, Permit, Pick, PickError};
-use crate::message::{KnownField, Rejection};
+use crate::message::KnownField;
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::{Halves, OutcomeTable};
-use crate::table::{
-    Answers, FlagVariants, Guards, Pause, Release, RevisionInFlight, Route, RoutingTable,
-};
+use crate::table::{FlagVariants, Release, RevisionInFlight, Route, RoutingTable};
 
+use super::admit::{NotAdmitted, admit};
 use super::body_form::Peeked;
-use super::decide::{Choice, DecisionInput, decide, is_override};
+use super::decide::{Choice, DecisionInput, decide};
 use super::error::ProxyError;
-use super::guards;
 use super::io::{FieldSink, RequestParts};
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
-use super::route_answer::RouteAnswer;
 use super::route_cache::CachedRoute;
 use super::route_match::route;
 use super::session::Session;
@@ -51,15 +48,13 @@ pub(super) struct Selected {
 
 /// The reason why nothing is selected, or not yet.
 pub(super) enum SelectError {
-    /// The route gives the response itself, or refuses the request.
-    Answered(Rc<CachedRoute>, ProxyError),
+    /// The route has not let it pass.
+    NotAdmitted(NotAdmitted),
     /// The body is to be read first.
     Unread,
     /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
     /// may have already.
     Busy(Decision, Box<QueuePosition>),
-    /// The route is paused.
-    Paused(Arc<Pause>, Option<AgentProtocol>),
     /// The session of the request has to be begun anew on the release first.
     Moves(Decision),
     /// The release has no endpoint that could respond, or none that may.
@@ -147,51 +142,9 @@ fn admitted<'t>(
 ) -> Result<&'t Arc<Route>, SelectError> {
     let route = route(table, request)?;
     if route.answers().is_some() || route.guards().is_some() {
-        admit(worker, route, request, input)?;
+        admit(worker, route, request, input).map_err(SelectError::NotAdmitted)?;
     }
     Ok(route)
-}
-
-/// Lets a request pass what its route asks of it. A redirect comes first, so that no credentials are asked for where they
-/// could be read; what the route answers itself is behind its guards.
-#[cold]
-#[inline(never)]
-fn admit(
-    worker: &Worker,
-    route: &Arc<Route>,
-    request: &RequestParts<'_>,
-    input: &DecisionInput<'_>,
-) -> Result<(), SelectError> {
-    let answers = route.answers();
-    let answer = answers.and_then(|answers| answered(worker, (route, answers), request, input));
-    let is_redirect = answer.as_ref().is_some_and(ProxyError::is_redirect);
-    let protocol = route.agent_protocol();
-    if let Some(guards) = route.guards().filter(|_| !is_redirect) {
-        guards::pass(worker, (route, guards), request, input)
-            .map_err(|error| SelectError::Refused(error, protocol))?;
-    }
-    if let Some(answer) = answer {
-        return Err(SelectError::Answered(worker.cached_route(route), answer));
-    }
-    let pause = route.guards().and_then(Guards::pause);
-    match pause.filter(|_| !input.peer.is_own) {
-        Some(pause) => Err(SelectError::Paused(Arc::clone(pause), protocol)),
-        None => Ok(()),
-    }
-}
-
-/// The response of the route itself, if it gives one to the request.
-fn answered(
-    worker: &Worker,
-    (route, answers): (&Route, &Answers),
-    request: &RequestParts<'_>,
-    input: &DecisionInput<'_>,
-) -> Option<ProxyError> {
-    let is_override = || is_override(&worker.shared.settings, route, request, input);
-    match RouteAnswer::of(answers, request, input.peer, is_override) {
-        Ok(answer) => answer.map(|answer| ProxyError::ByRoute(Box::new(answer))),
-        Err(reason) => Some(Rejection::request(reason).into()),
-    }
 }
 
 /// The variants of the route's flags for a key.

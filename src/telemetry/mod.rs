@@ -14,6 +14,7 @@ mod escape;
 mod export;
 mod exposition;
 mod flag_traffic;
+mod guard_names;
 mod history_names;
 mod log;
 mod log_level;

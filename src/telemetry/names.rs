@@ -2,6 +2,7 @@
 
 pub use super::{
     acme_names::{ACME_EXPIRY, ACME_FAILURES, ACME_ORDERS},
+    guard_names::{PAUSED_REQUESTS, ROUTE_REFUSALS},
     history_names::{
         BACKUP_BYTES, BACKUP_FAILING, BACKUP_INTERVAL, BACKUP_TIMESTAMP, BACKUPS,
         HISTORY_DAMAGED_FILES, HISTORY_DURABLE_REVISION, HISTORY_ERRORS, HISTORY_PENDING,
@@ -98,18 +99,6 @@ pub const REJECTED: Metric = (
     "switchback_requests_rejected_total",
     Kind::Counter,
     "Requests answered by the proxy itself, by reason",
-);
-/// Requests that a guard of their route refused.
-pub const ROUTE_REFUSALS: Metric = (
-    "switchback_route_refusals_total",
-    Kind::Counter,
-    "Requests refused by the rate limit, the body limit, the guard, the origins or the pause of their route, by route and reason",
-);
-/// Requests that wait on a paused route.
-pub const PAUSED_REQUESTS: Metric = (
-    "switchback_paused_requests",
-    Kind::Gauge,
-    "Requests that wait on a paused route",
 );
 /// Attempts without a response.
 pub const FAILED_ATTEMPTS: Metric = (
