@@ -1,4 +1,4 @@
-//! What the help of changes says beside their options.
+//! Texts for the help of changes, beside that of their options.
 
 /// Of `abort`.
 pub(super) const ABORT_HELP: &str = "It ends a trial. If the canary was promoted already, use `switchback rollback`; while a rollout runs, `switchback rollout abort`.\nWith --over it goes in up to ten parts; the same without it gives the rest at once.\n\nExamples:\n  switchback abort chat -m 'errors in green'\n  switchback abort chat --over 30s";

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{HumanDuration, LONGEST_ANSWER, MaintenanceSpec, RouteName, RouteSpec};
 
-/// What `maintenance --help` says beside its options.
+/// Text for the help of `maintenance`, beside that of its options.
 pub(super) const MAINTENANCE_HELP: &str = "While it is on, requests get a 503 with `Retry-After`; those that name their release by a preview token go there all the same. What is in flight goes on.\nThe page of the route and its `Retry-After` stay for the next time; a rollback takes either switch back.\n\nExamples:\n  switchback maintenance chat on -m 'new database'\n  switchback maintenance chat on --retry-after 5m --page down.html\n  switchback maintenance chat off";
 
 /// Arguments of `maintenance`.

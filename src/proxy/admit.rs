@@ -1,4 +1,4 @@
-//! What a route asks of a request before a release is chosen for it, and what it answers itself.
+//! The step before a release is chosen: the guards of the route, and its own answers.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,11 +1,13 @@
 //! Notes of a route's guards about one request, for its head and for that of its answer.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::table::Cors;
 
 use super::io::FieldSink;
+use super::route_cache::CachedRoute;
 
 /// Notes about a request of a route with guards.
 #[derive(Default)]
@@ -14,6 +16,10 @@ pub(super) struct Guarded {
     pub(super) is_metered: Cell<bool>,
     /// Its credentials are those of the guard, and are not the endpoint's to know.
     pub(super) hides_authorization: Cell<bool>,
+    /// Longest body that its route takes, if it does not say how long its own is.
+    pub(super) longest_body: Cell<Option<u64>>,
+    /// The route that gives the response itself.
+    pub(super) answered_by: OnceCell<Rc<CachedRoute>>,
     page: RefCell<Option<Page>>,
 }
 
@@ -34,7 +40,13 @@ impl Guarded {
     /// Forgets all but that the request was metered: the table has changed.
     pub(super) fn reset(&self) {
         self.hides_authorization.set(false);
+        self.longest_body.set(None);
         self.page.take();
+    }
+
+    /// True if a body that does not say how long it is may be so long.
+    pub(super) fn takes_body_of(&self, length: u64) -> bool {
+        self.longest_body.get().is_none_or(|most| length <= most)
     }
 
     /// Notes the origin of a page, if it may read the answer.

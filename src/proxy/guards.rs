@@ -54,7 +54,7 @@ fn pass_all(
             .map_err(|error| refused(access, error))?;
         guarded.hides_authorization.set(!access.forwards());
     }
-    check_length(guards, request)?;
+    check_length(guards, request, guarded)?;
     if guarded.is_metered.replace(true) {
         return Ok(());
     }
@@ -100,8 +100,16 @@ fn refused(access: &Arc<AccessGuard>, error: AccessError) -> ProxyError {
 }
 
 /// Refuses a body that says that it is too long. One that says nothing is cut where it is.
-fn check_length(guards: &Guards, request: &RequestParts<'_>) -> Result<(), ProxyError> {
+fn check_length(
+    guards: &Guards,
+    request: &RequestParts<'_>,
+    guarded: &Guarded,
+) -> Result<(), ProxyError> {
     match (request.facts.framing, guards.max_body()) {
+        (RequestFraming::Chunked, most) => {
+            guarded.longest_body.set(most);
+            Ok(())
+        }
         (RequestFraming::Length(length), Some(most)) if length > most => {
             Err(Rejection::request(Reason::BodyTooLarge).into())
         }

@@ -110,7 +110,12 @@ fn unselected(context: &mut RequestContext, error: SelectError, parts: &RequestP
         SelectError::NotAdmitted(NotAdmitted::Answered(route, error)) => {
             shape_errors(context, route.agent_protocol(), parts);
             context.decide(None, None);
-            context.answering = Some(route);
+            // A request is answered once.
+            let _first = context
+                .guarded
+                .get_or_init(Box::default)
+                .answered_by
+                .set(route);
             Stage::Failed(error, None)
         }
         SelectError::NotAdmitted(NotAdmitted::Refused(error, protocol))

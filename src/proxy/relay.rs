@@ -6,10 +6,8 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use crate::fleet::McpStream;
-use crate::message::RequestFraming;
 use crate::model::{AgentProtocol, CutCause};
 use crate::net::Deadline;
-use crate::table::Guards;
 
 use super::agent_card::relay_card;
 use super::body_form::BodyForm;
@@ -44,9 +42,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             let request_is_read = &context.request_is_read;
             request_is_read.set(false);
             let yielding = &context.worker.is_yielding;
-            let most = longest_body(committed, meta);
-            let side = (client, most);
-            let mut upload = pin!(upload_and_watch(context, side, sink, request_is_read));
+            let mut upload = pin!(upload_and_watch(context, client, sink, request_is_read));
             let mut download = pin!(download(
                 (committed, meta),
                 response,
@@ -91,16 +87,6 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
     }
 }
 
-/// Longest body that the route takes, of a request that does not say how long its own is.
-fn longest_body(committed: Committed<'_>, meta: &RequestMeta) -> u64 {
-    let guards = || committed.selected.route().guards();
-    let most = match meta.framing {
-        RequestFraming::Chunked => guards().and_then(Guards::max_body),
-        RequestFraming::None | RequestFraming::Length(_) => None,
-    };
-    most.unwrap_or(u64::MAX)
-}
-
 /// The end of a request whose response has not begun in time.
 fn poll_late(
     cx: &mut Context<'_>,
@@ -137,12 +123,12 @@ fn poll_ended(
 )]
 fn upload_and_watch<C: ClientBody, K: RequestSink>(
     context: &RequestContext,
-    (client, most): (&mut C, u64),
+    client: &mut C,
     sink: &mut K,
     request_is_read: &Cell<bool>,
 ) -> impl Future<Output = Option<ClientError>> {
     async move {
-        match upload(context, (&mut *client, most), sink).await {
+        match upload(context, client, sink).await {
             Ok(()) => {
                 request_is_read.set(true);
                 client.closed().await;

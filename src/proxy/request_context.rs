@@ -46,8 +46,6 @@ pub(super) struct RequestContext {
     pub(super) id: RequestId,
     /// The release that was decided on last, whether or not it could respond.
     decision: Option<Decision>,
-    /// The route that gives the response itself.
-    pub(super) answering: Option<Rc<CachedRoute>>,
     /// The endpoint that was selected last.
     pub(super) endpoint: Option<SocketAddr>,
     /// The attempts so far, once one has failed.
@@ -131,7 +129,6 @@ impl RequestContext {
             preview,
             id,
             decision: None,
-            answering: None,
             endpoint: None,
             attempts: None,
             body: RetryBody::default(),
@@ -233,7 +230,8 @@ impl RequestContext {
     /// The route of the release that was decided on, or that gives the response itself.
     pub(super) fn route(&self) -> Option<&CachedRoute> {
         let decided = self.decision().map(|decision| &decision.route);
-        decided.or(self.answering.as_ref()).map(|route| &**route)
+        let answering = || self.guarded.get()?.answered_by.get();
+        decided.or_else(answering).map(|route| &**route)
     }
 
     /// Notes the release that was decided on, and the endpoint if one was selected.

@@ -28,14 +28,14 @@ pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
     }
 }
 
-/// Moves a body of at most `most` bytes to the endpoint. A pending head leaves with the first frame, or at once if none is ready.
+/// Moves a body to the endpoint. A pending head leaves with the first frame, or at once if none is ready.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
 pub(super) fn upload<C: ClientBody, K: RequestSink>(
     context: &RequestContext,
-    (client, most): (&mut C, u64),
+    client: &mut C,
     sink: &mut K,
 ) -> impl Future<Output = Result<(), RelayError<ClientError, UpstreamError>>> {
     async move {
@@ -69,7 +69,8 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
                 }
             }
             let read = context.bytes_in.get() + length as u64;
-            if read > most {
+            let guarded = context.guarded.get();
+            if guarded.is_some_and(|guarded| !guarded.takes_body_of(read)) {
                 let rejection = Rejection::request(Reason::BodyTooLarge);
                 return Err(RelayError::Source(ClientError::Invalid(rejection)));
             }
