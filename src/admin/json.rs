@@ -127,6 +127,11 @@ impl<'de> Deserializer<'de> for Json {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(text.into_deserializer()),
+            Value::Object(members) if members.len() != 1 => {
+                let found = format!("an object with {} keys", members.len());
+                let expected = "an object with exactly one key";
+                Err(Error::invalid_value(Unexpected::Other(&found), &expected))
+            }
             Value::Object(members) => {
                 let members = MapDeserializer::new(each(members));
                 visitor.visit_enum(MapAccessDeserializer::new(members))
@@ -146,7 +151,7 @@ mod tests {
     use super::*;
     use crate::{
         api::RollbackRequest,
-        model::{FlagValue, TableDocument},
+        model::{AffinitySource, FlagValue, TableDocument},
     };
 
     fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
@@ -170,6 +175,19 @@ mod tests {
         assert!(read::<u8>("2.5").is_err());
         let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
         assert!(twice.to_string().contains("duplicate key `blue`"));
+    }
+
+    #[test]
+    fn a_choice_is_one_and_no_other_is_dropped() {
+        assert!(read::<AffinitySource>(r#"{"header":"x"}"#).is_ok());
+        for wrong in [
+            r#"{"header":"x","cookie":"y"}"#,
+            r#"{"query":"q","bearer":null}"#,
+            "{}",
+        ] {
+            let error = read::<AffinitySource>(wrong).unwrap_err();
+            assert!(error.to_string().contains("exactly one key"), "{error}");
+        }
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct RouteStatus {
     /// True while the route is in maintenance; absent otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
+    /// True while the route is paused; absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// The release that an abort would give all requests to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
@@ -115,6 +118,7 @@ impl RouteStatus {
             redirect: route.redirect.as_ref().map(|redirect| redirect.status),
             respond: route.respond.as_ref().map(|fixed| fixed.status),
             maintenance: route.is_in_maintenance(),
+            paused: route.pause.is_some(),
             stable: route.stable_release().cloned(),
             mirror: route.mirror.as_ref().map(|mirror| MirrorShare {
                 release: mirror.release.clone(),

@@ -210,7 +210,10 @@ fn own_answers(route: &RouteStatus) -> impl Iterator<Item = String> {
     let redirect = route.redirect.map(|status| format!("redirect {status}"));
     let respond = route.respond.map(|status| format!("respond {status}"));
     let maintenance = route.maintenance.then(|| "MAINTENANCE".to_owned());
-    [redirect, respond, maintenance].into_iter().flatten()
+    let paused = route.paused.then(|| "PAUSED".to_owned());
+    [redirect, respond, maintenance, paused]
+        .into_iter()
+        .flatten()
 }
 
 /// The release that gets copies, and how many.

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use super::{certificate_words, rollout_words::state, rollouts::goes_back, text::clean};
 use crate::{
     api::{
-        BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, ServiceWatchStatus, StaleFlag,
-        Status, VerificationState, VerificationStatus, VerificationVerdict,
+        BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, RouteStatus,
+        ServiceWatchStatus, StaleFlag, Status, VerificationState, VerificationStatus,
+        VerificationVerdict,
     },
     model::RouteName,
 };
@@ -25,7 +26,13 @@ pub(super) fn notices(status: &Status) -> String {
     text.push_str(&certificate_words::lines(&status.certificates));
     let services = status.service_watches.iter().filter_map(service_watch);
     text.extend(services.take(MOST));
-    text.extend(maintenance(status));
+    text.extend(held(
+        status,
+        "in maintenance",
+        "maintenance {} off",
+        |route| route.maintenance,
+    ));
+    text.extend(held(status, "paused", "resume {}", |route| route.paused));
     text.extend(status.rollouts.iter().map(rollout));
     text.extend(status.going_back.iter().map(going_back));
     let verifications = status.verifications.iter();
@@ -77,14 +84,19 @@ fn service_watch(watch: &ServiceWatchStatus) -> Option<String> {
     ))
 }
 
-/// A line if routes are in maintenance.
-fn maintenance(status: &Status) -> Option<String> {
-    let routes = status.routes.iter().filter(|route| route.maintenance);
+/// A line if routes do not let requests pass at the moment, with the command that ends it.
+fn held(
+    status: &Status,
+    state: &str,
+    command: &str,
+    is_held: impl Fn(&RouteStatus) -> bool,
+) -> Option<String> {
+    let routes = status.routes.iter().filter(|route| is_held(route));
     let names: Vec<_> = routes.map(|route| route.name.as_str()).collect();
-    let first = names.first()?;
+    let command = command.replace("{}", names.first()?);
     let names = listed(&names);
     Some(format!(
-        "in maintenance: {names}; `switchback maintenance {first} off` ends it\n"
+        "{state}: {names}; `switchback {command}` ends it\n"
     ))
 }
 

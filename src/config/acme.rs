@@ -112,7 +112,8 @@ impl Acme {
         let is_url =
             self.directory.starts_with("https://") && self.directory.parse::<HookUrl>().is_ok();
         if !is_url {
-            let message = format!("`{}` is no URL with https", self.directory);
+            // It may hold a password.
+            let message = "it is no URL with https, without a user";
             let problem = Problem::new(format!("{at}.directory"), message);
             found.push(problem.hint(
                 "that of Let's Encrypt is `https://acme-v02.api.letsencrypt.org/directory`, and for tests \

@@ -19,6 +19,7 @@ fn is_secret(place: &str) -> bool {
             ["prometheus", "token"]
                 | ["opentelemetry", "headers"]
                 | ["opentelemetry", "headers", _]
+                | ["routes", _, "guard", "basic" | "bearer"]
                 | ["hooks", _, "secrets"]
                 | ["hooks", _, "secrets", "*"]
         )
@@ -29,6 +30,9 @@ fn advice(place: &str) -> Advice {
         "admin.tokens" => "write `[[admin.tokens]]`, with a role and the source of the token",
         "admin.tokens.*" => {
             "give its source: `{ role = \"operator\", file = \"/run/secrets/switchback\" }`"
+        }
+        _ if place.contains(".guard.") => {
+            "write a name and the digest for each: `{ ada = \"sha256:…\" }`"
         }
         "opentelemetry.headers" => "write `headers = { x-key = { env = \"NAME\" } }`",
         _ => "give its source: `{ file = \"/run/secrets/switchback\" }` or `{ env = \"NAME\" }`",
@@ -56,6 +60,7 @@ mod tests {
             "opentelemetry.headers",
             "opentelemetry.headers.x-key",
             "hooks.pager.secrets.*",
+            "routes.*.guard.basic",
         ] {
             assert!(of_secret(place).is_some(), "{place}");
         }

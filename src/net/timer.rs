@@ -73,6 +73,12 @@ impl Tick {
         self.0 / 1_000_000
     }
 
+    /// The tick so much later.
+    #[must_use]
+    pub const fn later(self, by: Duration) -> Self {
+        Self(self.after(by))
+    }
+
     const fn after(self, after: Duration) -> u64 {
         let seconds = after.as_secs().saturating_mul(1_000_000_000);
         self.0

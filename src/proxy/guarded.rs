@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::table::Cors;
 
@@ -18,6 +19,8 @@ pub(super) struct Guarded {
     pub(super) hides_authorization: Cell<bool>,
     /// Longest body that its route takes, if it does not say how long its own is.
     pub(super) longest_body: Cell<Option<u64>>,
+    /// Time that it has waited on paused routes.
+    pub(super) paused_for: Cell<Duration>,
     /// The route that gives the response itself.
     pub(super) answered_by: OnceCell<Rc<CachedRoute>>,
     page: RefCell<Option<Page>>,

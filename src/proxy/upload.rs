@@ -9,6 +9,7 @@ use crate::message::{Reason, Rejection};
 
 use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
+use super::guards::count_refusal;
 use super::io::{BodySink, ClientBody, RelayError};
 use super::mcp_start::LONGEST_REQUEST;
 use super::request_context::RequestContext;
@@ -72,6 +73,9 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             let guarded = context.guarded.get();
             if guarded.is_some_and(|guarded| !guarded.takes_body_of(read)) {
                 let rejection = Rejection::request(Reason::BodyTooLarge);
+                if let Some(route) = context.route() {
+                    count_refusal(&route.spec().name, &rejection.into());
+                }
                 return Err(RelayError::Source(ClientError::Invalid(rejection)));
             }
             context.bytes_in.set(read);

@@ -46,6 +46,7 @@ fn combinations(route: &RouteSpec, check: &mut Check<'_>) {
     }
     let of_releases = [
         ("maintenance", route.maintenance.is_some()),
+        ("pause", route.pause.is_some()),
         ("stable", route.stable.is_some()),
         ("affinity", !route.affinity.is_empty()),
         ("pins", !route.pins.is_empty()),
@@ -98,6 +99,20 @@ impl Check<'_> {
         if redirect.path.is_some() && redirect.prefix.is_some() {
             let hint = "keep one of them";
             self.problem("redirect", "it has both `path` and `prefix`", hint);
+        }
+        let stays = scheme.is_none() && host.is_none() && port.is_none();
+        let own = route
+            .path_prefix
+            .as_deref()
+            .unwrap_or("/")
+            .trim_end_matches('/');
+        let is_below = |prefix: &String| {
+            let rest = prefix.strip_prefix(own);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if stays && redirect.prefix.as_ref().is_some_and(is_below) {
+            let message = "it leads to the route itself, with a longer path each time";
+            self.problem("redirect.prefix", message, "lead away from `path_prefix`");
         }
         if redirect.prefix.is_some() && route.path.is_some() {
             let message = "the route has no `path_prefix` whose place it could take";
@@ -187,6 +202,8 @@ mod tests {
             json!({ "redirect": { "scheme": "https" }, "split": { "blue": 1 } }),
             json!({ "redirect": { "host": "a.test", "port": 81, "path": "/x", "status": 308 } }),
             json!({ "path_prefix": "/a", "redirect": { "prefix": "/b" } }),
+            json!({ "path_prefix": "/old", "redirect": { "prefix": "/older" } }),
+            json!({ "path_prefix": "/a", "redirect": { "host": "a.test", "prefix": "/a/b" } }),
             json!({ "respond": { "status": 204 } }),
             json!({ "respond": { "body": "x", "content_type": "text/css", "retry_after": "1m" } }),
             json!({ "maintenance": { "on": true, "body": "<p>" }, "split": { "blue": 1 } }),
@@ -217,6 +234,15 @@ mod tests {
                 &["stable", "flags"],
             ),
             (json!({ "redirect": {} }), &["redirect"]),
+            (
+                json!({ "redirect": { "prefix": "/v2" } }),
+                &["redirect.prefix"],
+            ),
+            (
+                json!({ "path_prefix": "/a/", "redirect": { "prefix": "/a/b" } }),
+                &["redirect.prefix"],
+            ),
+            (json!({ "respond": {}, "pause": {} }), &["pause"]),
             (
                 json!({ "redirect": { "status": 303, "path": "/" } }),
                 &["redirect.status"],

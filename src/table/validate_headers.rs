@@ -162,6 +162,12 @@ impl Check<'_> {
             let message = format!("`{name}` carries the ids of sessions (`pins`)");
             self.problem(at, message, "choose another name");
         } else if direction == Direction::Response
+            && route.cors.is_some()
+            && name.to_ascii_lowercase().starts_with("access-control-")
+        {
+            let message = format!("`{name}` is written by the route's `cors`");
+            self.problem(at, message, "say it there");
+        } else if direction == Direction::Response
             && route
                 .exposed_field()
                 .is_some_and(|own| is_same(own, name.as_bytes()))
@@ -276,6 +282,17 @@ mod tests {
             let places = found(&json!({ "response_headers": { "set": { name: "v" } } }));
             assert_eq!(places, [format!("response_headers.set.{name}")]);
         }
+    }
+
+    #[test]
+    fn fields_for_pages_of_other_origins_are_written_in_one_place() {
+        let mut keys = json!({
+            "response_headers": { "set": { "Access-Control-Allow-Origin": "*" } },
+        });
+        let own = found(&keys);
+        keys["cors"] = json!({ "origins": ["https://a.test"] });
+        let at = "response_headers.set.Access-Control-Allow-Origin";
+        assert!(found(&keys).len() > own.len() && found(&keys).iter().any(|place| place == at));
     }
 
     #[test]

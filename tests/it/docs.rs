@@ -151,7 +151,8 @@ impl Numbers {
             compared.push('0');
             rest = &number[end..];
         }
-        compared + rest
+        // Said only where a worker was later than the change.
+        (compared + rest).replace(" (last: worker 0)", "")
     }
 }
 

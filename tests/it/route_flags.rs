@@ -279,8 +279,12 @@ fn a_repeat_and_a_fallback_carry_the_flags_of_the_release_that_serves() {
         .start();
     proxy.change(&change(GREEN));
     let mut client = proxy.client();
-    for _ in 0..4 {
+    // Each of the endpoints may be the first one that is asked.
+    for _ in 0..64 {
         assert_eq!(ask(&mut client, ""), "blue");
+        if !bad.requests().is_empty() {
+            break;
+        }
     }
     assert!(
         !bad.requests().is_empty(),

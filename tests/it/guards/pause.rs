@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use switchback::model::{Change, HumanDuration, PauseSpec};
@@ -48,6 +49,23 @@ fn requests_of_a_paused_route_wait_until_it_is_resumed_over_either_protocol() {
         assert_eq!(answers.iter().collect::<Vec<_>>(), [200; 4]);
     });
     assert_eq!((waiting(&proxy), origin.requests().len()), (0, 4));
+}
+
+#[test]
+fn the_wait_counts_for_no_time_limit_of_the_request_and_for_no_duration() {
+    const LIMIT: Duration = Duration::from_millis(200);
+    let origin = Origin::replying("x");
+    let proxy = guarded(&origin, "timeouts = { request = \"200ms\" }");
+    set_pause(&proxy, Some(PauseSpec::default()));
+    thread::scope(|scope| {
+        let mut client = proxy.client();
+        let answer = scope.spawn(move || client.get("/").status);
+        proxy.wait_until(|| waiting(&proxy) == 1);
+        let begun = Instant::now();
+        proxy.wait_until(|| begun.elapsed() > 2 * LIMIT);
+        set_pause(&proxy, None);
+        assert_eq!(answer.join().unwrap(), 200);
+    });
 }
 
 #[test]
