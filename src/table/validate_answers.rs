@@ -100,7 +100,11 @@ impl Check<'_> {
             let hint = "keep one of them";
             self.problem("redirect", "it has both `path` and `prefix`", hint);
         }
-        let stays = scheme.is_none() && host.is_none() && port.is_none();
+        let stays = scheme.is_none()
+            && host.is_none()
+            && port.is_none()
+            && redirect.path.is_none()
+            && route.path.is_none();
         let own = route
             .path_prefix
             .as_deref()
