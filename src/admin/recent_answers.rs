@@ -169,8 +169,15 @@ fn allowed_age(headers: &HeaderMap) -> Option<Duration> {
     let value = headers
         .get(header::CACHE_CONTROL)
         .map(HeaderValue::to_str)?;
-    let seconds = value.ok()?.split(',').find_map(|directive| {
-        let (name, seconds) = directive.trim().split_once('=')?;
+    let mut directives = value.ok()?.split(',').map(str::trim);
+    let is_fresh = |directive: &str| {
+        directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("no-store")
+    };
+    if directives.clone().any(is_fresh) {
+        return None;
+    }
+    let seconds = directives.find_map(|directive| {
+        let (name, seconds) = directive.split_once('=')?;
         name.eq_ignore_ascii_case("max-age").then_some(seconds)
     })?;
     let age = Duration::from_secs(seconds.parse().ok()?).min(OLDEST);
@@ -196,6 +203,8 @@ mod tests {
             "max-age=x",
             "max-age=-1",
             "s-maxage=3",
+            "no-store, max-age=5",
+            "max-age=5, No-Cache",
         ] {
             assert_eq!(asked(value), None, "{value}");
         }
