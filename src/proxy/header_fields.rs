@@ -14,10 +14,9 @@ use super::io::FieldSink;
 #[derive(Clone, Copy)]
 pub(super) struct HeaderValues<'v> {
     pub(super) id: &'v RequestId,
-    pub(super) client: IpAddr,
     pub(super) route: &'v str,
-    /// Host of the request; empty in responses.
-    pub(super) host: &'v str,
+    /// Address of the client and host of the request; `None` in responses.
+    pub(super) request: Option<(IpAddr, &'v str)>,
     /// Release, version and revision; `None` if no release was chosen.
     pub(super) release: Option<(&'v str, &'v str, Revision)>,
 }
@@ -47,8 +46,13 @@ impl HeaderValues<'_> {
         let (release, version, revision) = self.release.unwrap_or_default();
         // Writing to memory cannot fail.
         let _ = match variable {
-            HeaderVariable::ClientAddress => write!(out, "{}", self.client),
-            HeaderVariable::Host => out.write_all(self.host.as_bytes()),
+            HeaderVariable::ClientAddress => match self.request {
+                Some((client, _)) => write!(out, "{client}"),
+                None => Ok(()),
+            },
+            HeaderVariable::Host => {
+                out.write_all(self.request.map_or("", |(_, host)| host).as_bytes())
+            }
             HeaderVariable::Release => out.write_all(release.as_bytes()),
             HeaderVariable::RequestId => write!(out, "{}", self.id),
             HeaderVariable::Revision => write!(out, "{revision}"),

@@ -108,7 +108,7 @@ fn copied_head(
         changes: route.request_headers().map(|rules| {
             (
                 rules,
-                context.header_values(&selected.decision, parts.host()),
+                context.request_header_values(&selected.decision, parts),
             )
         }),
     };

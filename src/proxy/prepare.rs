@@ -372,7 +372,7 @@ pub(super) fn write_fields(
         changes: selected.route().request_headers().map(|rules| {
             (
                 rules,
-                context.header_values(&selected.decision, parts.host()),
+                context.request_header_values(&selected.decision, parts),
             )
         }),
         is_card: context.card.is_some(),

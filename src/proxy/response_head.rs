@@ -195,7 +195,7 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
 fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
     let Committed { context, selected } = committed;
     if let Some(rules) = selected.route().response_headers() {
-        let values = context.header_values(&selected.decision, "");
+        let values = context.header_values(&selected.decision);
         values.write(rules, out, |_| false);
     }
     if selected.route().spec().expose_decision {

@@ -199,7 +199,11 @@ impl CookieScope {
 }
 
 /// Address of the client: behind trusted proxies, the last address in `X-Forwarded-For` that is not one of theirs.
-fn client_address(parts: &RequestParts<'_>, peer: PeerInfo, settings: &ProxySettings) -> IpAddr {
+pub(super) fn client_address(
+    parts: &RequestParts<'_>,
+    peer: PeerInfo,
+    settings: &ProxySettings,
+) -> IpAddr {
     let own = peer.client.ip().to_canonical();
     if !peer.is_trusted || !parts.facts.present.contains(KnownField::XForwardedFor) {
         return own;

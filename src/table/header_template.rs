@@ -60,6 +60,18 @@ impl HeaderVariable {
         ("version", Self::Version),
     ];
 
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        let mut all = Self::ALL.iter();
+        all.find(|(_, variable)| *variable == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// True if only a request gives it a value.
+    pub const fn is_of_request(self) -> bool {
+        matches!(self, Self::ClientAddress | Self::Host)
+    }
+
     /// True if only a chosen release gives it a value.
     pub const fn is_of_release(self) -> bool {
         matches!(self, Self::Release | Self::Revision | Self::Version)

@@ -1,10 +1,6 @@
 //! Validation of the changes of header fields.
 
-use super::{
-    header_rules::is_same,
-    header_template::{HeaderTemplate, HeaderVariable},
-    route_check::Check,
-};
+use super::{header_rules::is_same, header_template::HeaderTemplate, route_check::Check};
 use crate::{
     message::{KnownField, is_flag_field},
     model::{HeaderChangesSpec, PinSource, RouteSpec},
@@ -191,9 +187,9 @@ impl Check<'_> {
         match HeaderTemplate::parse(value) {
             Err(error) => self.problem(at, error.to_string(), &error.hint()),
             Ok(template) => {
-                let is_host = |variable| variable == HeaderVariable::Host;
-                if direction == Direction::Response && template.variables().any(is_host) {
-                    let message = "`{host}` has no value in a response";
+                let mut of_request = template.variables().filter(|one| one.is_of_request());
+                if let (Direction::Response, Some(variable)) = (direction, of_request.next()) {
+                    let message = format!("`{{{}}}` has no value in a response", variable.name());
                     self.problem(at, message, "use it in `request_headers`");
                 }
             }
@@ -281,6 +277,16 @@ mod tests {
         ] {
             let places = found(&json!({ "response_headers": { "set": { name: "v" } } }));
             assert_eq!(places, [format!("response_headers.set.{name}")]);
+        }
+    }
+
+    #[test]
+    fn what_only_a_request_has_is_in_no_response() {
+        for variable in ["{host}", "{client_address}"] {
+            let keys = |direction: &str| json!({ direction: { "set": { "x-a": variable } } });
+            assert_eq!(found(&keys("request_headers")), Vec::<String>::new());
+            let places = found(&keys("response_headers"));
+            assert_eq!(places, ["response_headers.set.x-a"], "{variable}");
         }
     }
 

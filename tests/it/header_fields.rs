@@ -84,6 +84,20 @@ fn fields_are_set_added_and_removed_and_a_rollback_takes_them_back() {
 }
 
 #[test]
+fn the_address_of_a_client_is_that_behind_trusted_proxies() {
+    let origin = Origin::replying("x");
+    let proxy = proxy("request_headers = { set = { x-user = \"{client_address}\" } }")
+        .settings("trusted_proxies = [\"127.0.0.1\"]")
+        .release_with("blue", &release(&[origin.url()]))
+        .start();
+    let mut client = proxy.client();
+    ask(&mut client, "X-Forwarded-For: 192.0.2.1, 192.0.2.9\r\n");
+    assert_eq!(origin.last().value("x-user"), Some("192.0.2.9"));
+    ask(&mut client, "");
+    assert_eq!(origin.last().value("x-user"), Some("127.0.0.1"));
+}
+
+#[test]
 fn an_endpoint_of_http2_and_a_client_of_http2_get_the_same_fields() {
     let origin = H2Origin::start(async |request, mut respond| {
         let text = |name: &str| {
