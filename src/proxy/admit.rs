@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::message::Rejection;
-use crate::model::AgentProtocol;
 use crate::table::{Answers, Guards, Pause, Route};
 
 use super::decide::{DecisionInput, is_override};
@@ -15,14 +14,18 @@ use super::route_answer::RouteAnswer;
 use super::route_cache::CachedRoute;
 use super::worker::Worker;
 
-/// The reason why no release is chosen for a request, or not yet.
-pub(super) enum NotAdmitted {
+/// A request for which its route lets no release be chosen, or not yet.
+pub(super) struct NotAdmitted {
+    pub(super) route: Rc<CachedRoute>,
+    pub(super) reason: NotAdmittedReason,
+}
+
+/// The reason for that.
+pub(super) enum NotAdmittedReason {
     /// The route gives the response itself, or refuses the request.
-    Answered(Rc<CachedRoute>, ProxyError),
+    Answered(ProxyError),
     /// The route is paused.
-    Paused(Arc<Pause>, Option<AgentProtocol>),
-    /// A guard of the route refuses it.
-    Refused(ProxyError, Option<AgentProtocol>),
+    Paused(Arc<Pause>),
 }
 
 /// Lets a request pass what its route asks of it. A redirect comes first, so that no credentials are asked for where they
@@ -35,20 +38,31 @@ pub(super) fn admit(
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
 ) -> Result<(), NotAdmitted> {
+    pass(worker, route, request, input).map_err(|reason| NotAdmitted {
+        route: worker.cached_route(route),
+        reason,
+    })
+}
+
+fn pass(
+    worker: &Worker,
+    route: &Route,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<(), NotAdmittedReason> {
     let answers = route.answers();
     let answer = answers.and_then(|answers| answered(worker, (route, answers), request, input));
     let is_redirect = answer.as_ref().is_some_and(ProxyError::is_redirect);
-    let protocol = route.agent_protocol();
     if let Some(guards) = route.guards().filter(|_| !is_redirect) {
         guards::pass(worker, (route, guards), request, input)
-            .map_err(|error| NotAdmitted::Refused(error, protocol))?;
+            .map_err(NotAdmittedReason::Answered)?;
     }
     if let Some(answer) = answer {
-        return Err(NotAdmitted::Answered(worker.cached_route(route), answer));
+        return Err(NotAdmittedReason::Answered(answer));
     }
     let pause = route.guards().and_then(Guards::pause);
     match pause.filter(|_| !input.peer.is_own) {
-        Some(pause) => Err(NotAdmitted::Paused(Arc::clone(pause), protocol)),
+        Some(pause) => Err(NotAdmittedReason::Paused(Arc::clone(pause))),
         None => Ok(()),
     }
 }

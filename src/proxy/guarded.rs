@@ -21,8 +21,8 @@ pub(super) struct Guarded {
     pub(super) longest_body: Cell<Option<u64>>,
     /// Time that it has waited on paused routes.
     pub(super) paused_for: Cell<Duration>,
-    /// The route that gives the response itself.
-    pub(super) answered_by: OnceCell<Rc<CachedRoute>>,
+    /// The route that gives the response itself, refuses the request or lets it wait.
+    pub(super) answered_by: Option<Rc<CachedRoute>>,
     page: RefCell<Option<Page>>,
 }
 

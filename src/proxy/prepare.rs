@@ -9,7 +9,7 @@ use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{AgentProtocol, HostHeader, MCP_SESSION_FIELD, Protocol, RequestView};
 
-use super::admit::NotAdmitted;
+use super::admit::{NotAdmitted, NotAdmittedReason};
 use super::card_request::CardRequest;
 use super::connect::Connected;
 use super::decide::DecisionInput;
@@ -102,24 +102,16 @@ fn unselected(context: &mut RequestContext, error: SelectError, parts: &RequestP
             shape_errors(context, Some(AgentProtocol::A2a), parts);
             Stage::Unread
         }
-        SelectError::NotAdmitted(NotAdmitted::Paused(pause, protocol)) => {
-            shape_errors(context, protocol, parts);
-            context.decide(None, None);
-            Stage::Paused(pause)
-        }
-        SelectError::NotAdmitted(NotAdmitted::Answered(route, error)) => {
+        SelectError::NotAdmitted(NotAdmitted { route, reason }) => {
             shape_errors(context, route.agent_protocol(), parts);
             context.decide(None, None);
-            // A request is answered once.
-            let _first = context
-                .guarded
-                .get_or_init(Box::default)
-                .answered_by
-                .set(route);
-            Stage::Failed(error, None)
+            context.answer_by(route);
+            match reason {
+                NotAdmittedReason::Answered(error) => Stage::Failed(error, None),
+                NotAdmittedReason::Paused(pause) => Stage::Paused(pause),
+            }
         }
-        SelectError::NotAdmitted(NotAdmitted::Refused(error, protocol))
-        | SelectError::Refused(error, protocol) => {
+        SelectError::Refused(error, protocol) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Failed(error, None)

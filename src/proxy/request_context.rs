@@ -227,10 +227,18 @@ impl RequestContext {
         self.decision.as_ref()
     }
 
-    /// The route of the release that was decided on, or that gives the response itself.
+    /// Notes the route that gives the response itself, refuses the request or lets it wait.
+    pub(super) fn answer_by(&mut self, route: Rc<CachedRoute>) {
+        self.guarded.get_or_init(Box::default);
+        if let Some(guarded) = self.guarded.get_mut() {
+            guarded.answered_by = Some(route);
+        }
+    }
+
+    /// The route of the release that was decided on, or else the one that answers.
     pub(super) fn route(&self) -> Option<&CachedRoute> {
         let decided = self.decision().map(|decision| &decision.route);
-        let answering = || self.guarded.get()?.answered_by.get();
+        let answering = || self.guarded.get()?.answered_by.as_ref();
         decided.or_else(answering).map(|route| &**route)
     }
 

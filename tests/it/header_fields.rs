@@ -98,6 +98,19 @@ fn the_address_of_a_client_is_that_behind_trusted_proxies() {
 }
 
 #[test]
+fn what_a_guard_refuses_has_the_fields_of_the_route() {
+    let origin = Origin::replying("x");
+    let lines = "max_body = \"10\"\nresponse_headers = { set = { x-by = \"{route}\", x-of = \"{release}\" } }";
+    let proxy = proxy(lines)
+        .release_with("blue", &release(&[origin.url()]))
+        .start();
+    let refused = proxy.client().post("/", &[b'x'; 11]);
+    assert_eq!(refused.status, 413);
+    assert_eq!(refused.value("x-by"), Some("chat"));
+    assert_eq!(refused.value("x-of"), None, "no release was chosen");
+}
+
+#[test]
 fn an_endpoint_of_http2_and_a_client_of_http2_get_the_same_fields() {
     let origin = H2Origin::start(async |request, mut respond| {
         let text = |name: &str| {
