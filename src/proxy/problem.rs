@@ -124,6 +124,7 @@ impl Own<'_> {
                 "grpc-message",
                 grpc::message(&self.error.to_string()).as_bytes(),
             );
+            self.write_of_guards(out);
             self.write_marks(out);
         })?;
         Some(Vec::new())

@@ -125,6 +125,11 @@ fn a_page_may_read_a_refusal_and_its_preflight_needs_no_credentials() {
         (refused.status, allowed),
         (401, Some("https://app.example.com"))
     );
+    let call = "Origin: https://app.example.com\r\nContent-Type: application/grpc\r\n";
+    let refused = get_with(&mut client, call);
+    assert_eq!(refused.value("grpc-status"), Some("16"));
+    let allowed = refused.value("access-control-allow-origin");
+    assert_eq!(allowed, Some("https://app.example.com"));
 }
 
 #[test]
