@@ -42,10 +42,12 @@ class Crates:
         self.root = found["resolve"]["root"]
         self.linked = self.in_tree(target, "normal,no-proc-macro")
         self.used = self.in_tree(target, "normal,build")
+        # The program's own crates are one component: the program.
+        self.own = {id for id, package in self.packages.items() if package["source"] is None and id != self.root}
 
     def in_tree(self, target, edges):
         """The packages of a build: the metadata has those as well that only features of tests bring."""
-        lines = cargo("tree", "--target", target, "--edges", edges, "--prefix", "none", "--format", "{p}").splitlines()
+        lines = cargo("tree", "--package", "switchback", "--target", target, "--edges", edges, "--prefix", "none", "--format", "{p}").splitlines()
         names = {tuple(re.match(r"(\S+) v(\S+)", line).groups()) for line in lines}
         return {id for id, package in self.packages.items() if (package["name"], package["version"]) in names}
 
@@ -53,7 +55,7 @@ class Crates:
         """The dependencies of a package, those of tests never."""
         for dep in self.nodes[id]:
             if dep["pkg"] in self.used and any(kind["kind"] != "dev" for kind in dep["dep_kinds"]):
-                yield dep["pkg"]
+                yield from self.needed(dep["pkg"]) if dep["pkg"] in self.own else [dep["pkg"]]
 
 
 def digests():
@@ -79,7 +81,7 @@ def component(package, checksum, scope):
 
 def bill(crates, target, binary):
     locked, parts = digests(), {}
-    for id in crates.used:
+    for id in crates.used - crates.own:
         package = crates.packages[id]
         scope = ComponentScope.REQUIRED if id in crates.linked else ComponentScope.EXCLUDED
         parts[id] = component(package, locked[package["name"], package["version"]], scope)
@@ -93,14 +95,14 @@ def bill(crates, target, binary):
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"{target}:{digest}")
     bom.metadata.timestamp = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
     for id, part in parts.items():
-        bom.register_dependency(part, [parts[other] for other in crates.needed(id)])
+        bom.register_dependency(part, [parts[other] for other in dict.fromkeys(crates.needed(id))])
     return JsonV1Dot6(bom).output_as_string(indent=1)
 
 
 def licences(crates):
     """Each text once, with the crates that it came with. Crates without one are named with their licence."""
     texts, bare = {}, []
-    for id in sorted(crates.linked - {crates.root}):
+    for id in sorted(crates.linked - crates.own - {crates.root}):
         package = crates.packages[id]
         name = f"{package['name']} {package['version']}"
         folder = pathlib.Path(package["manifest_path"]).parent

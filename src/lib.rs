@@ -1,5 +1,11 @@
 //! switchback: a reverse proxy that decides, per request, which release of an agent fleet answers, and that lets its
 //! operator change that decision, and take it back, in one atomic step.
+//!
+//! What a request passes through is a crate of its own, whose modules are modules here as well.
+
+pub use switchback_data_plane::{
+    config, fleet, http1, http2, message, model, net, proxy, seal, stats, table, telemetry,
+};
 
 pub mod acme;
 pub mod admin;
@@ -7,24 +13,12 @@ pub mod analysis;
 pub mod api;
 pub mod backup;
 pub mod cli;
-pub mod config;
 pub mod control;
 pub mod demo;
 pub mod discovery;
-pub mod fleet;
 pub mod health;
 pub mod history;
 pub mod hooks;
-pub mod http1;
-pub mod http2;
-pub mod message;
-pub mod model;
-pub mod net;
 pub mod ofrep;
-pub mod proxy;
 pub mod rollout;
-pub mod seal;
 pub mod server;
-pub mod stats;
-pub mod table;
-pub mod telemetry;

@@ -160,6 +160,9 @@ const HTTP_TYPES: &[&str] = &[
     "src/server/synthetic.rs",
 ];
 
+/// The files that say which modules a crate has.
+const ROOTS: [&str; 3] = ["src/data_plane.rs", "src/lib.rs", "src/main.rs"];
+
 const MAX_LINES: usize = 400;
 
 /// Fails with all violations of a rule, so that one run shows everything.
@@ -396,7 +399,7 @@ fn modules_import_only_what_is_below_them() {
     let mut broken = Vec::new();
     let mut used = BTreeSet::new();
     for (path, text) in sources() {
-        if path == "src/lib.rs" || path == "src/main.rs" {
+        if ROOTS.contains(&path.as_str()) {
             continue;
         }
         let own = module(&path);

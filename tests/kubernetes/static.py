@@ -262,7 +262,7 @@ def every_value_is_used(all_manifests):
 
 
 def versions_are_those_of_the_program(all_manifests):
-    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     about = yaml.safe_load((FOLDER / "chart/Chart.yaml").read_text())
     same((about["version"], about["appVersion"]), (version, version))
     for name in ("base", "chart", "example"):

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{code, is_test_file, is_word, none, sources, without_tests};
+use super::{ROOTS, code, is_test_file, is_word, none, sources, without_tests};
 
 /// Files that still import each other, directly or through others.
 pub(super) const CIRCLES: &[&str] = &[];
@@ -104,7 +104,7 @@ fn files_do_not_import_each_other() {
         let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
         inside.trim_end_matches("/mod").replace('/', "::")
     };
-    let is_root = |path: &str| ["src/lib.rs", "src/main.rs"].contains(&path);
+    let is_root = |path: &str| ROOTS.contains(&path);
     let sources = sources().into_iter();
     let sources: Vec<_> = sources
         .filter(|(path, _)| !is_test_file(path) && !is_root(path))

@@ -316,7 +316,7 @@ impl Scope {
     /// This program.
     pub(super) fn own() -> Self {
         Self {
-            name: env!("CARGO_PKG_NAME").to_owned(),
+            name: "switchback".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
