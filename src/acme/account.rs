@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use instant_acme::{Account, AccountCredentials, Error, NewAccount};
+use instant_acme::{Account, AccountCredentials, Error, ExternalAccountKey, NewAccount};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
@@ -10,7 +10,7 @@ use super::{
     client::{AcmeClient, ExchangeError},
     folder::AcmeFolder,
     leaf::LeafId,
-    problem::{FailureKind, OrderFailure},
+    problem::{ACCOUNT, FailureKind, OrderFailure},
     renewal::RenewalWindow,
 };
 use crate::net::ClientTls;
@@ -19,6 +19,8 @@ use crate::net::ClientTls;
 pub(super) struct Authority {
     pub(super) directory: String,
     pub(super) contact: Vec<String>,
+    /// Key of the account that a new one is bound to.
+    pub(super) binding: Option<ExternalAccountKey>,
     pub(super) profile: Option<String>,
     pub(super) tls: Arc<ClientTls>,
     pub(super) folder: Arc<AcmeFolder>,
@@ -74,7 +76,7 @@ impl Authority {
         let read = |stored: Vec<u8>| {
             serde_json::from_slice(&stored).map_err(|error| {
                 let words = format!("`account.json` cannot be read: {error}");
-                OrderFailure::new(FailureKind::Folder, "account", words)
+                OrderFailure::new(FailureKind::Folder, ACCOUNT, words)
             })
         };
         stored.map(read).transpose()
@@ -101,11 +103,13 @@ impl Authority {
             only_return_existing: false,
         };
         let builder = Account::builder_with_http(Box::new(client.clone()));
-        let created = builder.create(&new, self.directory.clone(), None).await;
+        let created = builder
+            .create(&new, self.directory.clone(), self.binding.as_ref())
+            .await;
         let (account, credentials) =
             created.map_err(|error| OrderFailure::of(step_of(&error), &error, client.asked()))?;
         let text = serde_json::to_vec_pretty(&credentials)
-            .map_err(|error| OrderFailure::new(FailureKind::Folder, "account", error))?;
+            .map_err(|error| OrderFailure::new(FailureKind::Folder, ACCOUNT, error))?;
         let folder = Arc::clone(&self.folder);
         flat(spawn_blocking(move || folder.save_account(&text)).await)?;
         tracing::info!(
@@ -157,7 +161,7 @@ fn window(answer: &[u8]) -> Option<RenewalWindow> {
 /// The step of a registration that failed: the directory is read first.
 const fn step_of(error: &Error) -> &'static str {
     match error {
-        Error::Api(_) => "account",
+        Error::Api(_) => ACCOUNT,
         _ => "directory",
     }
 }

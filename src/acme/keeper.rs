@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     account::{Authority, flat},
+    binding::{self, BindingError},
     domain::Domain,
     folder::{AcmeFolder, FolderLock},
     leaf::LeafFacts,
@@ -57,6 +58,9 @@ pub enum KeeperError {
         #[source]
         source: io::Error,
     },
+    /// The key that binds the account cannot be used.
+    #[error("the key of `eab` is unusable")]
+    Binding(#[source] BindingError),
     /// The connection to the directory cannot be verified.
     #[error("the TLS settings for the directory are unusable")]
     Tls(#[source] NetError),
@@ -82,7 +86,7 @@ impl Keeper {
     /// Opens a folder, which is created if it is not there, and reads the certificates that are in it. Nothing is ordered.
     ///
     /// # Errors
-    /// When the folder or the `ca` file cannot be used.
+    /// When the folder, the `ca` file or the key of `eab` cannot be used.
     pub fn open(
         settings: &Acme,
         path: &Path,
@@ -97,11 +101,13 @@ impl Keeper {
             ca: settings.ca.clone(),
             ..ClientTlsSettings::default()
         });
+        let bound = settings.eab.as_ref().map(binding::read).transpose();
         let names = &settings.domains;
         let keeper = Self {
             authority: Authority {
                 directory: settings.directory.clone(),
                 contact: settings.contact.clone(),
+                binding: bound.map_err(KeeperError::Binding)?,
                 profile: settings.profile.clone(),
                 tls: Arc::new(tls.map_err(KeeperError::Tls)?),
                 folder: Arc::new(folder),
@@ -343,6 +349,7 @@ mod tests {
         Acme {
             domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
             contact: Vec::new(),
+            eab: None,
             directory: "https://127.0.0.1:1/dir".to_owned(),
             ca: None,
             path: None,

@@ -4,11 +4,12 @@
 //! Of the processes that share a folder, the one that holds its lock orders; the others serve what is there.
 //!
 //! - deciding: `renewal`, pure
-//! - one order: `order`, with `account`, `client`, `validation`, `problem`
+//! - one order: `order`, with `account`, `binding`, `client`, `validation`, `problem`
 //! - what is kept: `folder`, `leaf` with `der`
 //! - over time: `keeper`, with `domain` and `report`
 
 mod account;
+mod binding;
 mod client;
 mod der;
 mod domain;
@@ -21,5 +22,6 @@ mod renewal;
 mod report;
 mod validation;
 
+pub use binding::{BindingError, check_binding};
 pub use keeper::{Keeper, KeeperError, Tell};
 pub use report::CertificateOutcome;

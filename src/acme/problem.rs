@@ -6,6 +6,8 @@ use instant_acme::{Error, Problem};
 
 /// Longest text of another party that is kept.
 const LONGEST: usize = 500;
+/// Step of registering an account.
+pub(super) const ACCOUNT: &str = "account";
 const ERRORS: &str = "urn:ietf:params:acme:error:";
 
 /// Kind of a failure.
@@ -13,6 +15,8 @@ const ERRORS: &str = "urn:ietf:params:acme:error:";
 pub(super) enum FailureKind {
     /// The directory does not know the account.
     AccountLost,
+    /// The directory registers no account like this.
+    AccountRefused,
     /// The directory has refused the marks against replay, several times in a row.
     BadNonce,
     /// The certificate is not usable for the domain.
@@ -80,6 +84,8 @@ impl OrderFailure {
             ("accountDoesNotExist", _) => FailureKind::AccountLost,
             ("badNonce", _) => FailureKind::BadNonce,
             ("rateLimited", _) | (_, Some(429)) => FailureKind::RateLimited,
+            ("externalAccountRequired", _) => FailureKind::AccountRefused,
+            (_, Some(400..=403)) if step == ACCOUNT => FailureKind::AccountRefused,
             ("caa" | "connection" | "dns" | "incorrectResponse" | "tls" | "unauthorized", _) => {
                 FailureKind::NotValidated
             }
@@ -101,6 +107,9 @@ impl OrderFailure {
         match self.kind {
             FailureKind::AccountLost => {
                 "the directory has lost the account; a new one is registered"
+            }
+            FailureKind::AccountRefused => {
+                "look at `contact` and `eab` in `tls.acme`; an authority that wants `eab` gives its customers `kid` and the key"
             }
             FailureKind::BadCertificate => {
                 "the old certificate stays in use; look at the directory"
@@ -151,6 +160,7 @@ mod tests {
         );
         for (name, kind) in [
             ("accountDoesNotExist", FailureKind::AccountLost),
+            ("externalAccountRequired", FailureKind::AccountRefused),
             ("connection", FailureKind::NotValidated),
             ("rejectedIdentifier", FailureKind::Refused),
             ("serverInternal", FailureKind::Unreachable),
@@ -158,6 +168,16 @@ mod tests {
             let json = format!(r#"{{"type":"urn:ietf:params:acme:error:{name}"}}"#);
             assert_eq!(failure(&json).kind, kind, "{name}");
         }
+    }
+
+    #[test]
+    fn a_refused_account_is_about_the_account_and_not_about_the_domain() {
+        let problem =
+            r#"{"type":"urn:ietf:params:acme:error:unauthorized","detail":"no","status":401}"#;
+        let problem: Problem = serde_json::from_str(problem).unwrap();
+        let kind = |step| OrderFailure::of_problem(step, &problem).kind;
+        assert_eq!(kind(ACCOUNT), FailureKind::AccountRefused);
+        assert_eq!(kind("validation"), FailureKind::NotValidated);
     }
 
     #[test]

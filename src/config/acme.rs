@@ -22,6 +22,9 @@ pub struct Acme {
     /// Addresses where the authority reaches the operator: `mailto:` and an address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contact: Vec<String>,
+    /// Binding of the account to one that its owner has at the authority, where the authority wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eab: Option<AccountBinding>,
     /// URL of the authority's directory. To name it is to agree to its terms of service.
     pub directory: String,
     /// PEM file of the authorities of the directory itself; those of the machine when absent.
@@ -36,6 +39,17 @@ pub struct Acme {
     /// Profile of the certificates, of those that the directory offers; its own default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+}
+
+/// Binding of an account to one that its owner has at the authority already (external account binding, RFC 8555, section
+/// 7.3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountBinding {
+    /// Name that the authority gave to the key.
+    pub kid: String,
+    /// File with the key, in base64url.
+    pub key_file: PathBuf,
 }
 
 /// Challenge by which an authority validates a domain.
@@ -78,6 +92,9 @@ impl Acme {
         if let Some(ca) = &mut self.ca {
             visit(format!("{at}.ca"), ca);
         }
+        if let Some(eab) = &mut self.eab {
+            visit(format!("{at}.eab.key_file"), &mut eab.key_file);
+        }
         if let Some(path) = &mut self.path {
             visit(format!("{at}.path"), path);
         }
@@ -119,6 +136,10 @@ impl Acme {
                 "that of Let's Encrypt is `https://acme-v02.api.letsencrypt.org/directory`, and for tests \
                  `https://acme-staging-v02.api.letsencrypt.org/directory`",
             ));
+        }
+        if self.eab.as_ref().is_some_and(|eab| !is_plain(&eab.kid)) {
+            let problem = Problem::new(format!("{at}.eab.kid"), "it is not a name of a key");
+            found.push(problem.hint("the authority shows `kid` beside the key"));
         }
         if self
             .profile

@@ -188,7 +188,7 @@ fn proxy_senders(at: &str, listener: &Listener, trusted: &[Network], found: &mut
 fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
     if tls.certificates.is_empty() && tls.acme.is_none() {
         found.push(
-            Problem::new(format!("{at}.tls.certificates"), "TLS needs a certificate")
+            Problem::new(format!("{at}.tls"), "TLS needs a certificate")
                 .hint("write `certificates = [{ cert = \"agents.pem\", key = \"agents.key\" }]`"),
         );
     }

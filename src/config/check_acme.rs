@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn each_wrong_setting_is_named() {
         let text = "[[listeners]]\naddress = \"127.0.0.1:443\"\n[listeners.tls.acme]\ndomains = [\"a.example\", \"a.example\"]\n\
-            contact = [\"ops@example.com\"]\ndirectory = \"http://acme.example\"\nprofile = \"\"\n";
+            contact = [\"ops@example.com\"]\neab = { kid = \"\", key_file = \"key\" }\ndirectory = \"http://acme.example\"\nprofile = \"\"\n";
         let at = |key: &str| format!("listeners.0.tls.acme.{key}");
         assert_eq!(
             problems(text),
@@ -120,6 +120,7 @@ mod tests {
                 at("domains.1"),
                 at("contact.0"),
                 at("directory"),
+                at("eab.kid"),
                 at("profile")
             ]
         );

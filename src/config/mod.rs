@@ -51,7 +51,7 @@ mod wrong_secret;
 mod wrong_value;
 
 pub use self::{
-    acme::{Acme, AcmeChallenge},
+    acme::{AccountBinding, Acme, AcmeChallenge},
     backups::Backups,
     calibrate::Calibrate,
     check::FileCheck,

@@ -12,8 +12,9 @@ use std::{
 
 use super::{collector, flag_tokens, hooks, listeners::tls_settings, seal_keys};
 use crate::{
+    acme,
     admin::Access,
-    config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
+    config::{self, AccessLogFormat, Acme, Certificate, Config, ConfigError, ListenerTls},
     model::{Problem, UpstreamTls},
     net::{ClientTls, ClientTlsSettings, IssuedCertificates, NetError, ServerTls},
     telemetry::check_log_level,
@@ -86,14 +87,8 @@ fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
             found.push(in_pair(&format!("{at}.certificates.{place}"), pair, &error));
         }
     }
-    if let Some(ca) = tls.acme.as_ref().and_then(|acme| acme.ca.as_ref()) {
-        let settings = ClientTlsSettings {
-            ca: Some(ca.clone()),
-            ..ClientTlsSettings::default()
-        };
-        if let Err(error) = ClientTls::load(&settings) {
-            found.push(in_files(at, &[("acme.ca", Some(ca))], &error));
-        }
+    if let Some(acme) = &tls.acme {
+        authority(&format!("{at}.acme"), acme, found);
     }
     let issued = tls
         .acme
@@ -107,6 +102,29 @@ fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
             &[("client_ca", tls.client_ca.as_deref())],
             &error,
         ));
+    }
+}
+
+/// Checks the files and the folder of an authority, which is not asked.
+fn authority(at: &str, acme: &Acme, found: &mut Vec<Problem>) {
+    if let Some(ca) = &acme.ca {
+        let settings = ClientTlsSettings {
+            ca: Some(ca.clone()),
+            ..ClientTlsSettings::default()
+        };
+        if let Err(error) = ClientTls::load(&settings) {
+            found.push(in_files(at, &[("ca", Some(ca))], &error));
+        }
+    }
+    if let Some(eab) = &acme.eab
+        && let Err(error) = acme::check_binding(eab)
+    {
+        let problem = Problem::new(format!("{at}.eab.key_file"), error.to_string());
+        found.push(problem.hint("the authority shows the key beside its `kid`"));
+    }
+    if let Some(path) = &acme.path {
+        let hint = "set a folder for the account and the certificates";
+        found.extend(no_folder(&format!("{at}.path"), path, hint));
     }
 }
 
@@ -205,12 +223,14 @@ fn access_log(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// The folder is created at the start. The only certain obstacle is a file in its path.
 fn history(config: &Config, found: &mut Vec<Problem>) {
-    let path = &config.history.path;
-    let there = path.ancestors().find(|path| path.exists());
-    if let Some(file) = there.filter(|there| !there.is_dir()) {
-        let message = format!("`{}` is not a folder", file.display());
-        found.push(Problem::new("history.path", message).hint("set a folder for the revisions"));
-    }
+    let hint = "set a folder for the revisions";
+    found.extend(no_folder("history.path", &config.history.path, hint));
+}
+
+/// Problem of a folder that is created at the start. The only certain obstacle is a file in its path.
+fn no_folder(at: &str, path: &Path, hint: &str) -> Option<Problem> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let message = format!("`{}` is not a folder", there.display());
+    (!there.is_dir()).then(|| Problem::new(at, message).hint(hint))
 }

@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import secrets
 import shutil
 import socket
 import socketserver
@@ -22,6 +23,10 @@ LIFETIME = 45
 SUGGESTED = (15, 17)
 # Seconds that the front asks to wait at its limit.
 ASKED = 4
+# Name of the key to which accounts are bound.
+KID = "kid-1"
+# Seconds below which the authority waits before a validation, at random.
+SLOW = 3
 
 
 def make_certificate(path):
@@ -59,11 +64,16 @@ class Names:
 
 
 class Pebble:
-    """The test server of Let's Encrypt. What it knows is in its memory: a new one has lost all accounts."""
+    """The test server of Let's Encrypt. What it knows is in its memory: a new one has lost all accounts.
+
+    It registers only accounts that are bound to one that it knows.
+    """
 
     def __init__(self, path, http_port, tls_port):
         self.path, self.names = path, Names()
         self.port, management = free_port(), free_port()
+        keys = {KID: base64.urlsafe_b64encode(secrets.token_bytes(48)).decode()}
+        (path / "eab.key").write_text(keys[KID] + "\n")
         config = {
             "listenAddress": f"127.0.0.1:{self.port}",
             "managementListenAddress": f"127.0.0.1:{management}",
@@ -72,7 +82,8 @@ class Pebble:
             "httpPort": http_port,
             "tlsPort": tls_port,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": False,
+            "externalAccountBindingRequired": True,
+            "externalAccountMACKeys": keys,
             "certificateValidityPeriod": LIFETIME,
         }
         (path / "pebble.json").write_text(json.dumps({"pebble": config}))
@@ -82,9 +93,9 @@ class Pebble:
         self.number += 1
         program = shutil.which("pebble") or "/usr/sbin/pebble"
         command = [program, "-config", str(self.path / "pebble.json"), "-dnsserver", f"127.0.0.1:{self.names.port}"]
-        # It refuses one nonce in ten, and every order is validated anew, up to half a second later.
+        # It refuses one nonce in ten, and every order is validated anew, some seconds later.
         environment = {
-            **os.environ, "PEBBLE_WFE_NONCEREJECT": "10", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_VA_NOSLEEP": "1",
+            **os.environ, "PEBBLE_WFE_NONCEREJECT": "10", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_VA_SLEEPTIME": str(SLOW),
         }
         self.process = Process(f"pebble.{self.number}", command, self.path, env=environment)
         self.process.wait_for_port(self.port)

@@ -18,7 +18,7 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from authority import ASKED, Front, Pebble, make_certificate
+from authority import ASKED, KID, Front, Pebble, make_certificate
 from harness import Process, Suite, binary, folder, free_port, wait_until
 
 # By each challenge.
@@ -71,6 +71,7 @@ domains = {json.dumps(domains)}
 contact = ["mailto:ops@example.com"]
 directory = "https://127.0.0.1:{self.front.port}{directory}"
 ca = "ca.pem"
+eab = {{ kid = "{KID}", key_file = "eab.key" }}
 {more}
 """
 
@@ -260,6 +261,30 @@ def issued(world):
     return f"{len(world.good)} domains in {took:.1f} s"
 
 
+def unbound(world):
+    """An account that is not bound, or by another key, is refused, and the status says why."""
+    (world.path / "other.key").write_text("A" * 64)
+    ports = [free_port() for _ in range(4)]
+    text = world.configuration("unbound", *ports).replace('path = "by-', 'path = "unbound-')
+    bound = f'eab = {{ kid = "{KID}", key_file = "eab.key" }}'
+    first, rest = text.split(bound, 1)
+    config = world.path / "unbound.toml"
+    config.write_text(first + rest.replace("eab.key", "other.key"))
+    process = world.start(config)
+    try:
+        def refusals():
+            found, bad = world.certificates(ports[3])
+            return found[world.by_tls[0]].get("error"), found[world.by_http[0]].get("error")
+
+        errors = wait_until("refusals", lambda: all(refusals()) and refusals(), 20)
+        assert "account:" in errors[0] and "externalAccountRequired" in errors[0], errors
+        assert "account:" in errors[1] and "externalAccountRequired" not in errors[1], errors
+        assert "look at `contact` and `eab`" in process.log.read_text(), process.log.read_text()
+    finally:
+        process.stop()
+    return errors[1]
+
+
 def unknown_token(world):
     """What is no question of an order goes to the routes."""
     with urllib.request.urlopen(f"http://127.0.0.1:{world.plain}/.well-known/acme-challenge/none") as answer:
@@ -371,6 +396,7 @@ def main():
         world = World(path)
         suite.check("handshakes are refused until there is a certificate", refused_without, world)
         suite.check("certificates are issued by both challenges", issued, world, seconds=90)
+        suite.check("an account that is not bound as the authority wants is refused", unbound, world)
         suite.check("other requests below the path of challenges go to the routes", unknown_token, world)
         suite.check("a domain that cannot be validated holds up no other", invalid, world)
         suite.check("of two processes with one folder one orders", one_orders, world)

@@ -177,6 +177,28 @@ fn unusable() -> Vec<(String, &'static str)> {
     ]
 }
 
+/// The same for certificates from an authority.
+fn unusable_for_acme() -> Vec<(String, &'static str)> {
+    let plain = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
+    let acme = |more: &str| {
+        format!(
+            "{plain}[listeners.tls.acme]\ndomains = [\"a.test\"]\n{more}\ndirectory = \"https://a.test/dir\"\n{REST}"
+        )
+    };
+    vec![
+        (
+            acme("eab = { kid = \"a\", key_file = \"token\" }"),
+            "5: listeners.0.tls.acme.eab.key_file: `FOLDER/token` holds no key in base64url of at least 32 bytes\n  \
+             hint: the authority shows the key beside its `kid`\n",
+        ),
+        (
+            acme("path = \"token\""),
+            "5: listeners.0.tls.acme.path: `FOLDER/token` is not a folder\n  \
+             hint: set a folder for the account and the certificates\n",
+        ),
+    ]
+}
+
 /// The same for certificates of the admin API.
 fn unusable_for_admin() -> Vec<(String, &'static str)> {
     let plain = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
@@ -221,7 +243,7 @@ fn what_serve_cannot_use_check_refuses() {
     }
     write(folder.join("empty"), "");
     write(folder.join("token"), "short\n");
-    for (text, expected) in [unusable(), unusable_for_admin()].concat() {
+    for (text, expected) in [unusable(), unusable_for_acme(), unusable_for_admin()].concat() {
         write(folder.join("switchback.toml"), &text);
         assert_eq!(
             said(folder),
