@@ -24,10 +24,86 @@ pub mod stats;
 #[path = "../../src/table/mod.rs"]
 pub mod table;
 
+/// The readers of `acme`; the rest of it orders.
+#[path = "../../src/acme"]
+pub mod acme {
+    mod der;
+    mod leaf;
+    #[expect(dead_code, reason = "only its lifetime is read here")]
+    mod renewal;
+
+    /// Facts of a certificate.
+    #[derive(Debug, PartialEq, Eq)]
+    pub struct Facts {
+        /// Begin and end.
+        pub lifetime: [u64; 2],
+        /// Key of the authority and serial.
+        pub id: Option<[String; 2]>,
+    }
+
+    /// Reads a certificate.
+    #[must_use]
+    pub fn facts(certificate: &[u8]) -> Option<Facts> {
+        let facts = leaf::LeafFacts::of(certificate)?;
+        Some(Facts {
+            lifetime: [facts.lifetime.not_before, facts.lifetime.not_after],
+            id: facts.id.map(|id| [id.authority_key, id.serial]),
+        })
+    }
+}
+
+/// The readers of what the API server of a cluster sends; the rest of it asks.
+#[path = "../../src/discovery/kubernetes"]
+pub mod kubernetes {
+    #[expect(dead_code, reason = "only some errors are of readers")]
+    mod error;
+    mod lines;
+    mod slice;
+    mod watch_event;
+
+    /// The lines of a text that comes in pieces of `step` bytes; `None` if one of them is longer than may be.
+    #[must_use]
+    pub fn lines(text: &[u8], step: usize, longest: usize) -> Option<Vec<Vec<u8>>> {
+        let (mut lines, mut found) = (lines::Lines::up_to(longest), Vec::new());
+        for piece in text.chunks(step.max(1)) {
+            lines.add(piece).ok()?;
+            found.extend(std::iter::from_fn(|| lines.take()));
+        }
+        Some(found)
+    }
+
+    /// The reason in the body of a refusal.
+    #[must_use]
+    pub fn message_of(body: &[u8]) -> String {
+        watch_event::message_of(body)
+    }
+
+    /// Reads an event, and says what it is.
+    ///
+    /// # Errors
+    /// The text of the error.
+    pub fn event(line: &[u8]) -> Result<String, String> {
+        let event = watch_event::WatchEvent::read(line);
+        event
+            .map(|event| format!("{event:?}"))
+            .map_err(|error| error.to_string())
+    }
+}
+
 /// The one file of `net` that parses; it reads from a socket in a function that no target calls.
 #[path = "../../src/net"]
 pub mod net {
     pub mod proxy_header;
+
+    /// Errors of connections, of which there are none here.
+    #[derive(Debug, thiserror::Error)]
+    #[error("no connection")]
+    pub struct HttpError;
+
+    /// See [`HttpError`].
+    #[derive(Debug, thiserror::Error)]
+    #[error("no connection")]
+    pub struct NetError;
 
     mod tcp {
         pub(super) fn read_tcp(_: &tokio::net::TcpStream, _: &mut [u8]) -> std::io::Result<usize> {
