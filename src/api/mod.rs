@@ -96,7 +96,7 @@ pub use self::{
     },
     rollout_request::{MOST_ROLLOUT_ROUTES, RolloutRequest, RouteChoice, RouteTo},
     rollout_status::{RolloutRouteStatus, RolloutStatus},
-    route_status::{MirrorShare, RouteFacts, RouteStatus, Share},
+    route_status::{MirrorShare, RouteFacts, RouteGuard, RouteStatus, Share},
     service_watch::ServiceWatchStatus,
     session::{LoginRequest, Session},
     status::{

@@ -48,6 +48,9 @@ pub struct RouteStatus {
     /// True while the route is paused; absent otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// Guards that its requests have to pass, by their keys; absent if it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<RouteGuard>,
     /// The release that an abort would give all requests to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
@@ -60,6 +63,20 @@ pub struct RouteStatus {
     /// The last drill of it that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<DrillSummary>,
+}
+
+/// A guard of a route, by its key in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteGuard {
+    /// Web pages of other origins.
+    Cors,
+    /// Credentials.
+    Guard,
+    /// Longest body.
+    MaxBody,
+    /// Limit of the rate of requests.
+    RateLimit,
 }
 
 /// A release that gets copies.
@@ -119,6 +136,7 @@ impl RouteStatus {
             respond: route.respond.as_ref().map(|fixed| fixed.status),
             maintenance: route.is_in_maintenance(),
             paused: route.pause.is_some(),
+            guards: guards(route),
             stable: route.stable_release().cloned(),
             mirror: route.mirror.as_ref().map(|mirror| MirrorShare {
                 release: mirror.release.clone(),
@@ -128,4 +146,15 @@ impl RouteStatus {
             drill: facts.drill.clone(),
         }
     }
+}
+
+fn guards(route: &RouteSpec) -> Vec<RouteGuard> {
+    let all = [
+        (RouteGuard::RateLimit, route.rate_limit.is_some()),
+        (RouteGuard::MaxBody, route.max_body.is_some()),
+        (RouteGuard::Guard, route.guard.is_some()),
+        (RouteGuard::Cors, route.cors.is_some()),
+    ];
+    let set = all.into_iter().filter(|(_, is_set)| *is_set);
+    set.map(|(guard, _)| guard).collect()
 }

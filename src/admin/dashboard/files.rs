@@ -81,6 +81,7 @@ const FILES: &[File] = files![
     "views/route_actions.js"
     "views/route_card.js"
     "views/route_charts.js"
+    "views/route_state.js"
     "views/sparkline.js"
     "views/split_bar.js"
     "views/verdict.js"

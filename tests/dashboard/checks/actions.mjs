@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { World } from '../world.mjs';
+import { World, until } from '../world.mjs';
 
 // Confirms the open dialog, and gives the request that it sent.
 async function confirm(page, verb, reason) {
@@ -78,6 +78,46 @@ export const checks = {
     await act(click('Promote green'), 'Promote', 'it is good', { blue: 0, green: 100 });
     const pick = () => page.getByRole('combobox', { name: 'Switch chat to' }).selectOption('blue');
     await act(pick, 'Switch', 'back to blue', { blue: 100, green: 0 });
+  },
+
+  async 'actions: a route is paused and resumed, and its requests wait'(browser) {
+    const world = await World.start();
+    const page = await browser.open(world.url);
+    const weights = { blue: 90, green: 10 };
+    for (const [button, verb, paused] of [['Pause route', 'Pause', true], ['Resume route', 'Resume', false]]) {
+      const { revision: parent } = await world.latest();
+      await shown(page, parent);
+      await page.getByRole('button', { name: button, exact: true }).click();
+      const request = await confirm(page, verb, 'new disk');
+      await assertDone(world, request, { weights, reason: 'new disk', parent });
+      const state = page.getByRole('list', { name: 'Settings of chat' });
+      await (paused ? state.getByText('paused').waitFor() : state.waitFor({ state: 'detached' }));
+    }
+    const { ok } = world.answers;
+    await until('requests are served again', () => world.answers.ok > ok + 10);
+    assert.equal(world.answers.failed, 0);
+  },
+
+  async 'actions: a maintenance keeps its page, and what another changed while it was looked at'(browser) {
+    const more = 'maintenance = { on = false, retry_after = "5m", body = "<p>soon</p>" }';
+    const world = await World.start({ more });
+    const page = await browser.open(world.url);
+    await page.getByRole('button', { name: 'Maintenance on', exact: true }).click();
+    await page.getByRole('table', { name: 'Changes' }).waitFor();
+    await world.api('PUT', 'routes/chat/split', { weights: { blue: 50, green: 50 } });
+    await page.getByRole('dialog').getByRole('button', { name: 'Switch on', exact: true }).click();
+    await page.getByText('Another change came first.').waitFor();
+    assert.equal(await world.get('/'), 200);
+    await page.getByRole('button', { name: 'Look again at what is live' }).click();
+    const request = await confirm(page, 'Switch on', 'new database');
+    const expected = { on: true, retry_after: '5m', body: '<p>soon</p>' };
+    assert.deepEqual(request.postDataJSON().maintenance, expected);
+    assert.deepEqual(await world.weights(), { blue: 50, green: 50 });
+    assert.equal(await world.get('/'), 503);
+    await page.getByRole('list', { name: 'Settings of chat' }).getByText('in maintenance').waitFor();
+    await page.getByRole('button', { name: 'Maintenance off', exact: true }).click();
+    await confirm(page, 'Switch off', 'done');
+    assert.equal(await world.get('/'), 200);
   },
 
   async 'actions: a dialog is opened, closed and confirmed by the keyboard alone'(browser) {

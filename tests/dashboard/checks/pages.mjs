@@ -27,6 +27,34 @@ export const checks = {
     await page.getByRole('region', { name: 'Failures of chat as a table' }).getByRole('columnheader', { name: 'green' }).waitFor();
   },
 
+  async 'pages: now shows what a route matches, and what its requests meet before a release'(browser) {
+    const more = `
+[[routes]]
+name = "guarded"
+hosts = ["guarded.test"]
+path_prefix = "/v2"
+methods = ["POST", "PUT"]
+query = { version = "2" }
+split = { blue = 1 }
+max_body = "1MiB"
+rate_limit = { rate = "10/s" }
+cors = { origins = ["https://a.test"] }
+[[routes]]
+name = "moved"
+host = "moved.test"
+redirect = { scheme = "https" }
+`;
+    const world = await World.start({ more });
+    const page = await browser.open(world.url);
+    await page.getByText('POST|PUT guarded.test /v2…?version=2', { exact: true }).waitFor();
+    const settings = name => page.getByRole('list', { name: `Settings of ${name}` }).getByRole('listitem').allInnerTexts();
+    assert.deepEqual(await settings('guarded'), ['guard: rate limit', 'guard: longest body', 'guard: pages of other origins']);
+    assert.deepEqual(await settings('moved'), ['redirects with 307']);
+    assert.deepEqual(await settings('chat'), []);
+    await page.getByRole('group', { name: 'Actions of guarded' }).getByRole('button', { name: 'Pause route' }).waitFor();
+    assert.equal(await page.getByRole('group', { name: 'Actions of moved' }).getByRole('button', { name: 'Pause route' }).count(), 0);
+  },
+
   async 'pages: figures are gray and a banner says so while the connection is lost'(browser) {
     const world = await World.start();
     const page = await browser.open(world.url);

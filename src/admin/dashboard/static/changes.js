@@ -2,7 +2,7 @@
 //
 // Each names the revision that the page showed when it was offered. The server refuses it if the target has changed since.
 
-import { segment } from './api.js';
+import { get, segment } from './api.js';
 
 const route = (name, action) => `v1/routes/${segment(name)}/${action}`;
 
@@ -24,6 +24,26 @@ export const promote = (name, to) => of(
 );
 
 export const abort = name => of(`Abort the trial on ${name}`, 'Abort', 'POST', route(name, 'abort'), {}, true);
+
+export const pause = name => of(`Pause the route ${name}`, 'Pause', 'POST', route(name, 'pause'));
+
+export const resume = name => of(`Resume the route ${name}`, 'Resume', 'POST', route(name, 'resume'));
+
+// The page and the time of a maintenance stay for the next one; one that says nothing is left out.
+function withMaintenance({ maintenance, ...spec }, on) {
+  const next = { ...maintenance, on };
+  return on || Object.keys(next).length > 1 ? { ...spec, maintenance: next } : spec;
+}
+
+// It writes the whole route, which is read when the dialog asks what it would do: what others have changed stays.
+export function maintenance(name, on) {
+  const path = `v1/routes/${segment(name)}`;
+  const word = on ? 'on' : 'off';
+  return {
+    ...of(`Switch the maintenance of ${name} ${word}`, `Switch ${word}`, 'PUT', path, undefined, on),
+    read: async () => withMaintenance(await get(path), on),
+  };
+}
 
 // Whole percents are weights as they are; with tenths, weights are out of a thousand.
 export function shift(name, percents) {

@@ -17,20 +17,24 @@ class ChangeDialog extends Component {
 
   revision = this.props.revision;
 
+  body = this.props.change.body;
+
   componentDidMount() {
     this.look();
   }
 
   send(options, headers) {
-    const { method, path, body } = this.props.change;
+    const { method, path } = this.props.change;
     const query = new URLSearchParams({ ...options, ...(this.state.isForced && { force: true }) });
     const fields = { 'if-match': `"${this.revision}"`, ...headers };
-    return request(method, `${path}?${query}`, { body, headers: fields });
+    return request(method, `${path}?${query}`, { body: this.body, headers: fields });
   }
 
   look = async () => {
     this.setState({ phase: 'asking', error: undefined });
     try {
+      const { read } = this.props.change;
+      if (read) this.body = await read();
       const dryRun = await this.send({ dry_run: true }, {});
       this.setState({ phase: 'confirm', dryRun });
     } catch (error) {
@@ -77,7 +81,7 @@ class ChangeDialog extends Component {
     </form>`;
   }
 
-  body(props, shown) {
+  content(props, shown) {
     switch (shown.phase) {
       case 'asking': return html`<p role="status">Asking what it would do …</p>`;
       case 'done': return html`<${Receipt} receipt=${shown.receipt} />`;
@@ -90,7 +94,7 @@ class ChangeDialog extends Component {
   }
 
   render(props, shown) {
-    return html`<${Dialog} title=${props.change.title}>${this.body(props, shown)}</${Dialog}>`;
+    return html`<${Dialog} title=${props.change.title}>${this.content(props, shown)}</${Dialog}>`;
   }
 }
 

@@ -1,7 +1,7 @@
 // The changes of one route.
 
 import { html } from '../html.js';
-import { abort, promote, rollbackOfRoute, switchTo } from '../changes.js';
+import { abort, maintenance, pause, promote, resume, rollbackOfRoute, switchTo } from '../changes.js';
 import { update } from '../store.js';
 import { offer } from './change_dialog.js';
 import { RolloutForm } from './rollout_form.js';
@@ -32,6 +32,10 @@ export function RouteActions({ route, status }) {
     ${isTrial && html`<button type="button" class="danger" onClick=${() => offer(abort(route.name))}>Abort</button>`}
     ${weighed.length === 1 && targets.length > 0 && html`<button type="button"
       onClick=${() => update({ dialog: () => html`<${RolloutForm} route=${route} routes=${status.routes} targets=${targets} />` })}>Start rollout</button>`}
+    ${route.split.length > 0 && html`<button type="button"
+      onClick=${() => offer((route.paused ? resume : pause)(route.name))}>${route.paused ? 'Resume' : 'Pause'} route</button>
+    <button type="button"
+      onClick=${() => offer(maintenance(route.name, !route.maintenance))}>Maintenance ${route.maintenance ? 'off' : 'on'}</button>`}
     <button type="button" class="danger" onClick=${() => offer(rollbackOfRoute(route.name))}>Roll back route</button>
   </div>`;
 }

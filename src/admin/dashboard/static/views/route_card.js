@@ -8,13 +8,17 @@ import { MirrorPanel } from './mirror_panel.js';
 import { ReleaseTable } from './release_table.js';
 import { RolloutPanel } from './rollout_panel.js';
 import { RouteActions } from './route_actions.js';
+import { RouteState } from './route_state.js';
 import { SplitBar } from './split_bar.js';
 
 function matching(route) {
   const hosts = [route.host, ...(route.hosts ?? [])].filter(Boolean);
   const path = route.path ?? (route.path_prefix && `${route.path_prefix}…`) ?? '/…';
+  const parameters = Object.entries(route.query ?? {}).map(([name, value]) => `${name}=${value}`);
+  const target = parameters.length > 0 ? `${path}?${parameters.join('&')}` : path;
   const headers = Object.entries(route.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
-  return [`${hosts.join(', ') || 'any host'} ${path}`, ...headers].join(', ');
+  const line = [(route.methods ?? []).join('|'), hosts.join(', ') || 'any host', target].filter(Boolean).join(' ');
+  return [line, ...headers].join(', ');
 }
 
 function Drill({ drill }) {
@@ -32,6 +36,7 @@ export function RouteCard({ route, status, session }) {
       <div><h2 id=${id}>${route.name}</h2><p class="match"><code>${matching(route)}</code></p></div>
       ${session.may_change && !rollout && html`<${RouteActions} route=${route} status=${status} />`}
     </div>
+    <${RouteState} route=${route} />
     <${SplitBar} route=${route} live=${liveShares(route.name)} />
     <${GoingBack} all=${status.going_back ?? []} route=${route.name} session=${session} />
     ${rollout && html`<${RolloutPanel} rollout=${rollout} route=${route.name} session=${session} />`}
