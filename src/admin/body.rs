@@ -12,7 +12,7 @@ use axum::{
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
-use super::{error::ApiError, json::Json};
+use super::{error::ApiError, json::Json, json_terms::in_json_terms};
 use crate::model::closest;
 
 /// Timeout for a body. The work after it has its own bounds, and its response is never discarded.
@@ -158,7 +158,7 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     } else {
         format!("`{path}`: ")
     };
-    let message = error.to_string();
+    let message = in_json_terms(&error.to_string());
     let hint = closest_key(&message);
     let refusal = ApiError::invalid(format!("{place}{message}"));
     match hint {

@@ -87,6 +87,7 @@ mod idempotency;
 mod import;
 mod json;
 mod json_response;
+mod json_terms;
 mod kpis;
 mod limits;
 mod mirrors;

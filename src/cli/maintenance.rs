@@ -69,5 +69,9 @@ fn page(file: &Path) -> Result<String, Failure> {
             length.len()
         )));
     }
-    std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))
+    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    if text.trim().is_empty() {
+        return Err(failed("the page is empty".to_owned()));
+    }
+    Ok(text)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use super::{
     Config, Listener, ListenerTls, Network, TokenRole, bounds, calibrate, check_acme, check_hooks,
-    drills, feedback, ofrep, own_listeners, sessions,
+    drills, feedback, kubernetes::SERVICE_ACCOUNT, ofrep, own_listeners, sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -315,10 +315,19 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         if at.ends_with(".acme.path") {
             return;
         }
-        if ["listeners.", "admin.", "sessions.", "hooks.", "prometheus."]
-            .iter()
-            .any(|part| at.starts_with(part))
-        {
+        // A pod has those of its account; the configuration may be checked elsewhere.
+        if at.starts_with("discovery.") && path.starts_with(SERVICE_ACCOUNT) {
+            return;
+        }
+        let read_only = [
+            "listeners.",
+            "admin.",
+            "sessions.",
+            "hooks.",
+            "prometheus.",
+            "discovery.",
+        ];
+        if read_only.iter().any(|part| at.starts_with(part)) {
             look(at, path);
         }
     });

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{HookUrl, Problem, Scheme};
 
 /// Folder that a pod has for its service account.
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(super) const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// API server of a cluster, whose `EndpointSlice` objects say where the pods of a Service are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Kubernetes {
         visit("discovery.kubernetes.ca".into(), &mut self.ca);
     }
 
-    /// Checks what can be said outside of a cluster: the files are not there.
+    /// Checks what can be said outside of a cluster: the files of a pod are not there.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         if let Some(url) = &self.url {
             let origin = url.origin();

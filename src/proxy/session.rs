@@ -218,13 +218,41 @@ pub(super) fn client_address(
         .unwrap_or(own)
 }
 
-/// An address, possibly with a port, as some load balancers add it.
+/// An address, possibly with brackets or a port, as some load balancers write it.
 fn address_of(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    let address = text.parse().ok();
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .filter(|text| text.contains(':'));
+    let address = bare.unwrap_or(text).parse().ok();
     let address = address.or_else(|| {
         let with_port: std::net::SocketAddr = text.parse().ok()?;
         Some(with_port.ip())
     });
     address.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_with_brackets_and_with_a_port() {
+        for (text, expected) in [
+            ("203.0.113.9", Some("203.0.113.9")),
+            ("203.0.113.9:80", Some("203.0.113.9")),
+            ("2001:db8::9", Some("2001:db8::9")),
+            ("[2001:db8::9]", Some("2001:db8::9")),
+            ("[2001:db8::9]:80", Some("2001:db8::9")),
+            ("::ffff:203.0.113.9", Some("203.0.113.9")),
+            ("[203.0.113.9]", None),
+            ("[2001:db8::9", None),
+            ("[]", None),
+            ("unknown", None),
+        ] {
+            let expected = expected.map(|address| address.parse().unwrap());
+            assert_eq!(address_of(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::model::{HumanDuration, LONGEST_ANSWER, RedirectSpec, RouteSpec};
 const REDIRECTS: [u16; 4] = [301, 302, 307, 308];
 /// Statuses whose responses have no body.
 const WITHOUT_BODY: [u16; 3] = [204, 205, 304];
+/// Shortest time after which clients may come again.
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 /// Longest time after which clients may come again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -170,10 +172,11 @@ impl Check<'_> {
     }
 
     fn retry_after(&mut self, part: &str, time: Option<HumanDuration>) {
-        let is_wrong = |time: HumanDuration| time.0.is_zero() || time.0 > LONGEST_RETRY;
+        let is_wrong = |time: HumanDuration| !(SHORTEST_RETRY..=LONGEST_RETRY).contains(&time.0);
         if time.is_some_and(is_wrong) {
             let key = format!("{part}.retry_after");
-            self.problem(&key, "it is not from 1s to 30 days", "such as `60s`");
+            let hint = "`Retry-After` has whole seconds, such as `60s`";
+            self.problem(&key, "it is not from 1s to 30 days", hint);
         }
     }
 }
@@ -298,6 +301,10 @@ mod tests {
             (
                 json!({ "split": { "blue": 1 }, "maintenance": { "on": true, "retry_after": "0s" } }),
                 &["maintenance.retry_after"],
+            ),
+            (
+                json!({ "respond": { "retry_after": "500ms" } }),
+                &["respond.retry_after"],
             ),
         ] {
             let expected: Vec<_> = places.iter().map(|key| format!("routes.r.{key}")).collect();

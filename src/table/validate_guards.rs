@@ -127,6 +127,13 @@ fn cross_origin(cors: &CorsSpec, check: &mut Check<'_>) {
             let key = format!("cors.origins.{place}");
             let hint = "write it as browsers do: `https://app.example.com`, in lower case, without a path and without the port that the scheme has anyway";
             check.problem(&key, format!("`{origin}` is not an origin"), hint);
+        } else if is_of_everyone(origin) {
+            let key = format!("cors.origins.{place}");
+            let hint = "name a domain of yours: `https://*.example.com`, or write `*`";
+            check.problem(&key, format!("anybody may have a name in `{origin}`"), hint);
+        } else if cors.origins[..place].contains(origin) {
+            let key = format!("cors.origins.{place}");
+            check.problem(&key, format!("`{origin}` is listed twice"), "");
         }
     }
     for (place, method) in cors.methods.iter().enumerate() {
@@ -186,6 +193,16 @@ fn is_origin(text: &str) -> bool {
     let is_port =
         |port: &str| port != usual && !port.starts_with('0') && port.parse::<u16>().is_ok();
     is_host && port.is_none_or(is_port)
+}
+
+/// True if an origin stands for all names of a top-level domain. Some of these are nobody's (RFC 6761, and what is in use
+/// within companies).
+fn is_of_everyone(origin: &str) -> bool {
+    let Some((_, below)) = origin.split_once("*.") else {
+        return false;
+    };
+    let name = below.split(':').next().unwrap_or_default();
+    !name.contains('.') && !["internal", "local", "localhost", "test"].contains(&name)
 }
 
 #[cfg(test)]
@@ -261,7 +278,12 @@ mod tests {
     #[test]
     fn every_mistake_in_cross_origin_rules_has_its_place() {
         use serde_json::json;
-        let origins = ["https://a.test", "http://*.b.test:81", "http://[::1]:8080"];
+        let origins = [
+            "https://a.test",
+            "http://*.b.test:81",
+            "http://*.localhost:3000",
+            "http://[::1]:8080",
+        ];
         assert!(found("cors", json!({ "origins": origins })).is_empty());
         for origin in [
             "a.test",
@@ -272,12 +294,16 @@ mod tests {
             "https://*",
             "https://a.*.test",
             "ftp://a.test",
+            "https://*.com",
+            "https://*.dev:8443",
             "null",
             "",
         ] {
             let problems = found("cors", json!({ "origins": [origin] }));
             assert_eq!(problems, ["routes.all.cors.origins.0"], "{origin}");
         }
+        let twice = json!({ "origins": ["https://a.test", "https://a.test"] });
+        assert_eq!(found("cors", twice), ["routes.all.cors.origins.1"]);
         for (key, value) in [
             ("credentials", json!(true)),
             ("methods.0", json!(["get"])),

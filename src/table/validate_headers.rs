@@ -2,7 +2,7 @@
 
 use super::{header_rules::is_same, header_template::HeaderTemplate, route_check::Check};
 use crate::{
-    message::{KnownField, is_flag_field},
+    message::is_flag_field,
     model::{HeaderChangesSpec, PinSource, RouteSpec},
 };
 
@@ -61,6 +61,9 @@ const OF_RESPONSES: &[&str] = &[
     "x-request-id",
     "x-should-retry",
 ];
+
+/// Start of the names of our own fields, in both directions.
+const OWN: &str = "x-switchback-";
 
 /// Direction of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,9 +149,11 @@ impl Check<'_> {
         self.header_name(at, name);
         let has = |names: &[&str]| names.iter().any(|own| is_same(own, name.as_bytes()));
         let is_pin = |pin: &PinSource| matches!(pin, PinSource::Header(own) if is_same(own, name.as_bytes()));
-        let is_marked = KnownField::of(name.as_bytes()) == KnownField::XSwitchback
-            || is_flag_field(name.as_bytes());
-        if has(OF_THE_MESSAGE) || name.starts_with(':') {
+        let is_marked = is_own(name) || is_flag_field(name.as_bytes());
+        if name.contains('*') {
+            let message = format!("`{name}` stands for no other names");
+            self.problem(at, message, "write each name");
+        } else if has(OF_THE_MESSAGE) || name.starts_with(':') {
             let message = format!("`{name}` belongs to the message or its connection");
             self.problem(at, message, "switchback writes it itself");
         } else if is_marked || has(direction.reserved()) {
@@ -195,6 +200,12 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// True if a name, in any spelling, is one of those that switchback alone gives to fields.
+fn is_own(name: &str) -> bool {
+    name.get(..OWN.len())
+        .is_some_and(|start| is_same(OWN, start.as_bytes()))
 }
 
 #[cfg(test)]
@@ -270,6 +281,9 @@ mod tests {
         }
         for name in [
             "date",
+            "x-switchback-reason",
+            "x_switchback_reason",
+            "x-switchback-a-name-of-our-own-that-is-as-long-as-this-one",
             "retry-after",
             "grpc-status",
             "content-encoding",
@@ -328,6 +342,14 @@ mod tests {
             (
                 json!({ "request_headers": { "set": { "x": long } } }),
                 &["request_headers.set.x"],
+            ),
+            (
+                json!({ "request_headers": { "remove": ["*"] } }),
+                &["request_headers.remove.0"],
+            ),
+            (
+                json!({ "response_headers": { "remove": ["x-internal-*"] } }),
+                &["response_headers.remove.0"],
             ),
             (
                 json!({ "request_headers": { "set": { "X": "a" } } }),
