@@ -7,8 +7,10 @@
 //!
 //! It knows no route, socket or clock, and does not allocate, except for a path that is not in normal form.
 
+mod accept_encoding;
 mod authority;
 mod connection;
+mod content_coding;
 mod culprit;
 mod field;
 mod flag_field;
@@ -26,8 +28,13 @@ mod target;
 mod trailers;
 mod version;
 
+pub use accept_encoding::AcceptEncoding;
 pub use authority::{Authority, Host};
 pub use connection::{ConnectionOptions, MAX_NOMINATIONS};
+pub use content_coding::{
+    forbids_transform, has_weak_tag, has_whole_content, is_about_bytes, is_digest, is_entity_tag,
+    is_weak_tag, varies_by_encoding,
+};
 pub use culprit::{LooseField, field_at_fault, loose_fields};
 pub use field::{Field, KnownField, KnownSet};
 pub use flag_field::{FLAG_FIELD, is_flag_field};

@@ -10,6 +10,7 @@ mod answer;
 mod balance;
 mod change;
 mod chunked_map;
+mod compress;
 mod cors;
 mod date;
 mod diff;
@@ -74,6 +75,7 @@ pub use self::{
     balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
+    compress::CompressSpec,
     cors::CorsSpec,
     date::{Date, DateError},
     diff::{Diff, DiffEntry, ShareChange},

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentCards, AgentProtocol, CorsSpec, DrillRequestSpec, Fallback, FeedbackBy,
-    FlagName, GuardSpec, HeaderChangesSpec, InFlightSpec, MaintenanceSpec, MirrorSpec, Overrides,
-    PauseSpec, PinLost, PinSource, PublicUrl, RateLimitSpec, RedirectSpec, ReleaseName,
+    AffinitySource, AgentCards, AgentProtocol, CompressSpec, CorsSpec, DrillRequestSpec, Fallback,
+    FeedbackBy, FlagName, GuardSpec, HeaderChangesSpec, InFlightSpec, MaintenanceSpec, MirrorSpec,
+    Overrides, PauseSpec, PinLost, PinSource, PublicUrl, RateLimitSpec, RedirectSpec, ReleaseName,
     RespondSpec, RetriesSpec, RouteName, Size, TimeoutsSpec, Weights,
 };
 
@@ -147,6 +147,14 @@ pub struct RouteSpec {
     /// Web pages of other origins that may read answers; the endpoints decide by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsSpec>,
+    /// Compression of the answers of its endpoints, with gzip; none by default.
+    #[serde(
+        default,
+        with = "super::compress",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(schema_with = super::compress::schema)]
+    pub compress: Option<CompressSpec>,
     /// Pause: requests wait until it is gone. Not paused by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<PauseSpec>,
@@ -363,6 +371,7 @@ impl RouteSpec {
             max_body: None,
             guard: None,
             cors: None,
+            compress: None,
             pause: None,
             upgrades: Vec::new(),
             last_whole: None,
@@ -381,15 +390,9 @@ impl RouteSpec {
     pub fn matches_like(&self, other: &Self) -> bool {
         let hosts =
             |route: &Self| -> BTreeSet<String> { route.all_hosts().map(Into::into).collect() };
-        let conditions = |route: &Self| {
-            (
-                route.headers.clone(),
-                route.query.clone(),
-                route.methods.clone(),
-            )
-        };
         (&self.name, hosts(self), self.path_match())
             == (&other.name, hosts(other), other.path_match())
-            && conditions(self) == conditions(other)
+            && (&self.headers, &self.query, &self.methods)
+                == (&other.headers, &other.query, &other.methods)
     }
 }

@@ -1,13 +1,16 @@
-//! Notes of a route's guards about one request, for its head and for that of its answer.
+//! Notes of a route's guards about one request, for its head and for its answer.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::table::Cors;
+use crate::message::ResponseFraming;
+use crate::table::{Compression, Cors, HeaderRules};
 
-use super::io::FieldSink;
+use super::answer_coding::AnswerCoding;
+use super::compressors::{Compressor, Compressors};
+use super::io::{FieldSink, ResponseParts};
 use super::route_cache::CachedRoute;
 
 /// Notes about a request of a route with guards.
@@ -24,6 +27,7 @@ pub(super) struct Guarded {
     /// The route that gives the response itself, refuses the request or lets it wait.
     pub(super) answered_by: Option<Rc<CachedRoute>>,
     page: RefCell<Option<Page>>,
+    coding: RefCell<Option<AnswerCoding>>,
 }
 
 /// The page that a request comes from, on a route with rules for other origins.
@@ -45,6 +49,7 @@ impl Guarded {
         self.hides_authorization.set(false);
         self.longest_body.set(None);
         self.page.take();
+        self.coding.take();
     }
 
     /// True if a body that does not say how long it is may be so long.
@@ -58,6 +63,59 @@ impl Guarded {
             cors: Arc::clone(cors),
             origin: origin.map(Into::into),
         }));
+    }
+
+    /// Notes what a request says about the coding of its answer.
+    pub(super) fn note_coding(&self, coding: AnswerCoding) {
+        self.coding.replace(Some(coding));
+    }
+
+    /// Decides on the coding of an answer by the rules of its route, and returns the framing that it gets. `may` is false if
+    /// others change its body.
+    #[cold]
+    pub(super) fn code(
+        &self,
+        compressors: &Rc<Compressors>,
+        rules: Option<&Arc<Compression>>,
+        (parts, may): (&ResponseParts<'_>, bool),
+    ) -> ResponseFraming {
+        let mut coding = self.coding.borrow_mut();
+        // The table may have changed since the request was noted.
+        if !coding.as_ref().is_some_and(|coding| coding.is_by(rules)) {
+            coding.take();
+        }
+        let framing = parts.facts.framing;
+        let coding = coding.as_ref();
+        coding.map_or(framing, |coding| coding.decide(compressors, parts, may))
+    }
+
+    /// True if what the head of the answer says about its bytes does not hold for what the client gets.
+    pub(super) fn is_recoded(&self) -> bool {
+        let coding = self.coding.borrow();
+        coding.as_ref().is_some_and(AnswerCoding::is_other)
+    }
+
+    /// The compressor of the answer, if it is compressed.
+    pub(super) fn take_compressor(&self) -> Option<Box<Compressor>> {
+        self.coding.borrow().as_ref()?.take_compressor()
+    }
+
+    /// True if the answer is compressed, and its body has not begun.
+    pub(super) fn has_compressor(&self) -> bool {
+        let coding = self.coding.borrow();
+        coding.as_ref().is_some_and(AnswerCoding::has_compressor)
+    }
+
+    /// Writes the fields about the coding of the answer. `rules` are the changes of the route.
+    pub(super) fn write_coding(
+        &self,
+        parts: &ResponseParts<'_>,
+        rules: Option<&HeaderRules>,
+        out: &mut dyn FieldSink,
+    ) {
+        if let Some(coding) = &*self.coding.borrow() {
+            coding.write(parts, rules, out);
+        }
     }
 
     /// Writes the fields for the page that reads the answer.

@@ -7,6 +7,7 @@ use crate::model::{RequestView, RouteName};
 use crate::table::{AccessError, AccessGuard, Cors, Guards, Route};
 use crate::telemetry::names;
 
+use super::answer_coding::AnswerCoding;
 use super::decide::DecisionInput;
 use super::error::ProxyError;
 use super::guarded::Guarded;
@@ -41,6 +42,9 @@ fn pass_all(
     if let Some(cors) = guards.cors() {
         // A preflight has no credentials, so it comes before what asks for them.
         check_origin(cors, request, guarded)?;
+    }
+    if let Some(rules) = guards.compression() {
+        guarded.note_coding(AnswerCoding::of(rules, request));
     }
     if input.peer.is_own {
         return Ok(());

@@ -15,6 +15,7 @@
 //! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
 //! | `waiting`, `queue_position`, `pause` | the waits before the commit: for a connection, a permit, an endpoint with room, the end of a pause |
 //! | `observe` | what an attempt says about its endpoint |
+//! | `answer_coding`, `compressors`, `relay_compressed` | answers that are compressed on their way |
 //! | `relay`, `response_head`, `answer_note`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
@@ -32,6 +33,7 @@ mod admit;
 mod agent_card;
 mod agent_ids;
 mod answer_choice;
+mod answer_coding;
 mod answer_note;
 mod attempts;
 mod body_form;
@@ -39,6 +41,7 @@ mod budget;
 mod card_log;
 mod card_request;
 mod client_watch;
+mod compressors;
 mod connect;
 mod connection;
 mod connection_refusal;
@@ -86,6 +89,7 @@ mod record;
 mod refused_head;
 mod relay;
 mod relay_body;
+mod relay_compressed;
 mod request;
 mod request_context;
 mod request_view;

@@ -11,12 +11,14 @@ use crate::net::Deadline;
 
 use super::agent_card::relay_card;
 use super::body_form::BodyForm;
+use super::compressors::Compressor;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
 use super::io::{ClientBody, RelayError, RequestMeta, Responder, UpstreamResponse};
 use super::learn::{LearningSource, kept_for_mirror};
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
+use super::relay_compressed::relay_compressed;
 use super::request_context::RequestContext;
 use super::response_head::{Head, pass_heads};
 use super::stage::Committed;
@@ -230,14 +232,26 @@ fn download<R: Responder, A: UpstreamResponse>(
         let taken = || committed.taken();
         let stream = context.session_stream.as_deref();
         let forms = learning(committed);
-        let is_plain = forms.is_none() && stream.is_none() && kept_for_mirror(committed).is_none();
+        let is_plain = forms.is_none()
+            && stream.is_none()
+            && kept_for_mirror(committed).is_none()
+            && !is_compressed(context);
         let relayed = if is_plain {
             // The one place where a body is relayed without more ado, so that the compiler makes one piece of it.
             Some(relay_body(response, responder, taken, moved, turns).await)
         } else {
             let mut response = LearningSource::new(response, committed, forms);
-            let relayed = relay_body(&mut response, responder, taken, moved, turns);
-            Box::pin(until_moved(relayed, stream)).await
+            match take_compressor(context) {
+                None => {
+                    let relayed = relay_body(&mut response, responder, taken, moved, turns);
+                    Box::pin(until_moved(relayed, stream)).await
+                }
+                Some(compressor) => {
+                    let moved = (context, compressor);
+                    let relayed = relay_compressed(&mut response, responder, taken, moved, turns);
+                    Box::pin(until_moved(relayed, stream)).await
+                }
+            }
         };
         let Some(relayed) = relayed else {
             return RelayEnd::Cut(of_moved(committed, is_events));
@@ -248,6 +262,18 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
     }
+}
+
+/// True if the body is compressed on its way.
+#[inline]
+fn is_compressed(context: &RequestContext) -> bool {
+    let guarded = context.guarded.get();
+    guarded.is_some_and(|guarded| guarded.has_compressor())
+}
+
+#[cold]
+fn take_compressor(context: &RequestContext) -> Option<Box<Compressor>> {
+    context.guarded.get()?.take_compressor()
 }
 
 /// The result of a relay; `None` if the session has moved whose stream it is.

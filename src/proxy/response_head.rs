@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::message::{KnownField, Reason, Rejection, Version};
 use crate::net::Tick;
-use crate::table::Route;
+use crate::table::{Guards, Route};
 
 use super::agent_card::{HeldCard, is_held};
 use super::answer_note::note_answer;
@@ -88,16 +88,21 @@ fn take_head<R: Responder>(
     let expose = exposed.map(|name| (name, release));
     let worker = &context.worker;
     let now = worker.timers.now();
-    let responding = ResponseStart {
+    let mut responding = ResponseStart {
         status: parts.facts.status,
         reason: parts.reason,
         upgrade: upgrade(parts, selected.route())?,
         framing: parts.facts.framing,
         request_is_read,
     };
-    if let Some(card) = context.card.as_deref()
-        && is_held(committed, parts)
-    {
+    let card = context.card.as_deref();
+    let card = card.filter(|_| is_held(committed, parts));
+    if let Some(guarded) = context.guarded.get() {
+        let rules = selected.route().guards().and_then(Guards::compression);
+        let may = (parts, card.is_none());
+        responding.framing = guarded.code(&worker.compressors, rules, may);
+    }
+    if let Some(card) = card {
         return Ok(hold(committed, parts, card, &responding));
     }
     let status = responder.respond(&responding, |out| {
@@ -177,7 +182,7 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
     let Committed { context, selected } = committed;
     let route = selected.route();
     if route.says_more() {
-        write_more(committed, out);
+        write_more(committed, parts, out);
     }
     if !route.has_sessions() {
         return;
@@ -190,9 +195,9 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
     }
 }
 
-/// Writes what the route says of the decision beside the name of the release and for pages of other origins, and notes the
-/// answer for feedback.
-fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
+/// Writes what the route says of the decision beside the name of the release, for pages of other origins and of the coding,
+/// and notes the answer for feedback.
+fn write_more(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut dyn FieldSink) {
     let Committed { context, selected } = committed;
     if let Some(rules) = selected.route().response_headers() {
         let values = context.header_values(&selected.decision);
@@ -206,6 +211,7 @@ fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
     }
     if let Some(guarded) = committed.context.guarded.get() {
         guarded.write_cors(out);
+        guarded.write_coding(parts, selected.route().response_headers(), out);
     }
 }
 

@@ -118,7 +118,12 @@ impl<'r> Committed<'r> {
 
     /// The fields of its response that are not passed on.
     pub(super) fn taken(self) -> TakenFields<'r> {
-        TakenFields::OfResponse(self.selected.route())
+        let route = self.selected.route();
+        let guarded = self.context.guarded.get();
+        if guarded.is_some_and(|guarded| guarded.is_recoded()) {
+            return TakenFields::OfRecoded(route);
+        }
+        TakenFields::OfResponse(route)
     }
 
     /// The pins of its route, if it has any.

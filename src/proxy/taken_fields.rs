@@ -1,6 +1,6 @@
 //! Received fields that are not passed on: one that only the proxy sets, and those that the route removes.
 
-use crate::message::Field;
+use crate::message::{Field, is_about_bytes};
 use crate::table::{Route, RouteFlags};
 
 /// Fields of a message that are not passed on, whatever their value. It is as small as a slice, since it stays beside a
@@ -14,6 +14,8 @@ pub(super) enum TakenFields<'f> {
     OfRequest(&'f Route),
     /// Those that the route of a response sets alone or removes.
     OfResponse(&'f Route),
+    /// The same, and those that do not hold for a body with another coding.
+    OfRecoded(&'f Route),
 }
 
 impl TakenFields<'_> {
@@ -22,7 +24,7 @@ impl TakenFields<'_> {
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::None => true,
-            Self::OfRequest(_) => false,
+            Self::OfRequest(_) | Self::OfRecoded(_) => false,
             Self::OfResponse(route) => !route.takes_fields(),
         }
     }
@@ -35,9 +37,13 @@ impl TakenFields<'_> {
                 let is_baggage = route.flags().is_some_and(RouteFlags::in_baggage);
                 (is_baggage.then_some("baggage"), route.request_headers())
             }
-            Self::OfResponse(route) => (route.spec().exposed_field(), route.response_headers()),
+            Self::OfRecoded(_) if is_about_bytes(field) => return true,
+            Self::OfResponse(route) | Self::OfRecoded(route) => {
+                (route.spec().exposed_field(), route.response_headers())
+            }
         };
-        let for_pages = || matches!(self, Self::OfResponse(route) if route.has_cors());
+        let for_pages =
+            || matches!(self, Self::OfResponse(route) | Self::OfRecoded(route) if route.has_cors());
         own.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
             || rules.is_some_and(|rules| rules.takes(field))
             || for_pages() && is_for_pages(field)

@@ -18,6 +18,7 @@ use crate::net::{BufferPool, BufferSize, Timers};
 use crate::table::{Route, RoutingTable, TableReader, WorkRequest};
 use crate::telemetry::AccessLog;
 
+use super::compressors::Compressors;
 use super::date::{self, DateCache};
 use super::fair_queue::FairQueue;
 use super::h2::Upstreams;
@@ -63,6 +64,7 @@ pub struct Worker {
     /// A task has just yielded; its caller returns to the runtime and will be polled again.
     pub(super) is_yielding: Cell<bool>,
     pub(super) turns: FairQueue,
+    pub(super) compressors: Rc<Compressors>,
 }
 
 /// Counts a request until dropped.
@@ -112,6 +114,7 @@ impl Worker {
             began_ms: began.as_secs() * 1_000 + u64::from(began.subsec_millis()),
             is_yielding: Cell::new(false),
             turns: FairQueue::new(),
+            compressors: Compressors::new(shared.workers),
             shared,
         })
     }

@@ -1,8 +1,9 @@
-//! The compiled guards of a route: what a request has to pass before a release is chosen for it.
+//! The compiled guards of a route: what a request has to pass before a release is chosen for it, and what is noted of it then
+//! for its answer.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AccessGuard, Cors, Pause, affinity::Affinity};
+use super::{AccessGuard, Compression, Cors, Pause, affinity::Affinity};
 use crate::{
     fleet::{Fleet, RateBuckets, RateLimitOf},
     model::{RequestView, RouteSpec},
@@ -16,6 +17,7 @@ pub struct Guards {
     max_body: Option<u64>,
     access: Option<Arc<AccessGuard>>,
     cors: Option<Arc<Cors>>,
+    compression: Option<Arc<Compression>>,
     pause: Option<Arc<Pause>>,
 }
 
@@ -39,6 +41,8 @@ impl Guards {
             access: (spec.guard.as_ref())
                 .map(|guard| Arc::new(AccessGuard::new(&spec.name, guard, fleet))),
             cors: spec.cors.as_ref().map(|cors| Arc::new(Cors::new(cors))),
+            compression: (spec.compress.as_ref())
+                .map(|compress| Arc::new(Compression::new(&spec.name, compress))),
             pause: (spec.pause.as_ref())
                 .map(|pause| Arc::new(Pause::new(&spec.name, pause, fleet))),
         };
@@ -50,6 +54,7 @@ impl Guards {
             || self.max_body.is_some()
             || self.access.is_some()
             || self.cors.is_some()
+            || self.compression.is_some()
             || self.pause.is_some()
     }
 
@@ -78,6 +83,11 @@ impl Guards {
     /// The origins whose pages may read answers, if the proxy decides on them.
     pub fn cors(&self) -> Option<&Arc<Cors>> {
         self.cors.as_ref()
+    }
+
+    /// The compression of answers, if they are compressed.
+    pub fn compression(&self) -> Option<&Arc<Compression>> {
+        self.compression.as_ref()
     }
 
     /// The pause of the route, if it is paused.

@@ -7,6 +7,7 @@ mod access_guard;
 mod affinity;
 mod answers;
 mod compile;
+mod compression;
 mod conditions;
 mod cors;
 mod departures;
@@ -60,6 +61,7 @@ pub use self::{
     access_guard::{AccessError, AccessGuard},
     answers::{Answers, OwnAnswer, Page},
     compile::{Compiled, Draft, compile},
+    compression::Compression,
     cors::Cors,
     departures::{Departure, Departures, Leave, Transition},
     flag::{Flag, Variant},

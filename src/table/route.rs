@@ -33,7 +33,7 @@ pub struct Route {
     has_sessions: bool,
     is_stamped: bool,
     takes_feedback: bool,
-    // A stamp, the decision, fields of the route or rules for other origins, or to ourselves: the answer is remembered.
+    // A stamp, the decision, fields of the route, compression or rules for other origins, or to ourselves: the answer is remembered.
     says_more: bool,
 }
 
@@ -58,6 +58,7 @@ impl Route {
             says_more: spec.takes_feedback()
                 || spec.expose_decision
                 || headers.response.is_some()
+                || spec.compress.is_some()
                 || spec.cors.is_some(),
             takes_fields: spec.exposed_field().is_some()
                 || headers.response.is_some()
@@ -161,7 +162,7 @@ impl Route {
     }
 
     /// True if more is done at the head of an answer than naming the release: a stamp, the whole decision, fields of the
-    /// route or for pages of other origins, or a note for feedback.
+    /// route, of compression or for pages of other origins, or a note for feedback.
     #[inline]
     pub fn says_more(&self) -> bool {
         self.says_more

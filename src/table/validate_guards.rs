@@ -1,11 +1,15 @@
-//! Validation of the guards of a route: rate limit, credentials, cross-origin rules.
+//! Validation of the guards of a route: rate limit, credentials, cross-origin rules, pause; and of its compression.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{route_check::Check, validate_session};
+use super::{
+    compression::{MediaRange, is_never},
+    route_check::Check,
+    validate_session,
+};
 use crate::model::{
-    AffinitySource, CorsSpec, GuardSpec, HumanDuration, PauseSpec, RateLimitSpec, RouteSpec,
-    SecretDigest,
+    AffinitySource, CompressSpec, CorsSpec, GuardSpec, HumanDuration, PauseSpec, RateLimitSpec,
+    RouteSpec, SecretDigest,
 };
 
 /// Largest burst of a rate limit.
@@ -18,6 +22,8 @@ const MOST: usize = 64;
 const MAX_WAIT: [HumanDuration; 2] = [HumanDuration::seconds(1), HumanDuration::seconds(600)];
 /// Most requests that may wait there.
 const MOST_WAITING: u32 = 10_000;
+/// Largest `min_size` of compression.
+const LARGEST_MIN_SIZE: usize = 999 << 20;
 /// Longest name of a user or an owner.
 const LONGEST_NAME: usize = 64;
 
@@ -30,6 +36,9 @@ pub(super) fn problems(route: &RouteSpec, check: &mut Check<'_>) {
     }
     if let Some(cors) = &route.cors {
         cross_origin(cors, check);
+    }
+    if let Some(compress) = &route.compress {
+        compression(compress, check);
     }
     if let Some(pause) = &route.pause {
         waits(pause, check);
@@ -49,6 +58,36 @@ fn waits(pause: &PauseSpec, check: &mut Check<'_>) {
     if pause.max_waiting > MOST_WAITING {
         let message = format!("{} is more than {MOST_WAITING}", pause.max_waiting);
         check.problem("pause.max_waiting", message, "");
+    }
+}
+
+fn compression(compress: &CompressSpec, check: &mut Check<'_>) {
+    if compress.types.is_empty() {
+        let hint = "leave it out to compress text, JSON, XML and the like";
+        check.problem("compress.types", "it has no media type", hint);
+    }
+    if compress.types.len() > MOST {
+        let message = format!("{} are more than {MOST}", compress.types.len());
+        check.problem("compress.types", message, "");
+    }
+    for (place, text) in compress.types.iter().enumerate() {
+        let key = format!("compress.types.{place}");
+        if MediaRange::parse(text).is_none() {
+            let hint = "write `application/json`, `text/*` or `application/*+json`, in lower case and without parameters";
+            check.problem(&key, format!("`{text}` is not a media type"), hint);
+        } else if is_never(text.as_bytes()) {
+            let hint =
+                "streams of events are sent as they come, and gRPC compresses its messages itself";
+            check.problem(&key, format!("`{text}` is never compressed"), hint);
+        }
+    }
+    if !(1..=LARGEST_MIN_SIZE).contains(&compress.min_size.0) {
+        let message = format!("`{}` is not 1B to 999MiB", compress.min_size);
+        check.problem("compress.min_size", message, "");
+    }
+    if !(1..=9).contains(&compress.level) {
+        let message = format!("{} is not 1 to 9", compress.level);
+        check.problem("compress.level", message, "1 is the fastest");
     }
 }
 
@@ -214,6 +253,7 @@ mod tests {
         let mut route = RouteSpec::plain("all".parse().unwrap(), Weights::new());
         match key {
             "rate_limit" => route.rate_limit = Some(serde_json::from_value(value).unwrap()),
+            "compress" => route.compress = Some(serde_json::from_value(value).unwrap()),
             "pause" => route.pause = Some(serde_json::from_value(value).unwrap()),
             "guard" => route.guard = Some(serde_json::from_value(value).unwrap()),
             _ => route.cors = Some(serde_json::from_value(value).unwrap()),
@@ -257,6 +297,35 @@ mod tests {
         ] {
             let problems = found("pause", json!({ key: value }));
             assert_eq!(problems, [format!("routes.all.pause.{key}")]);
+        }
+    }
+
+    #[test]
+    fn every_mistake_in_a_compression_has_its_place() {
+        use serde_json::json;
+        assert!(found("compress", json!({})).is_empty());
+        let types = ["a/b", "text/*", "application/*+json"];
+        let sound = json!({ "types": types, "min_size": "1B", "level": 9 });
+        assert!(found("compress", sound).is_empty());
+        for (key, value) in [
+            ("types", json!([])),
+            ("types", json!(vec!["a/b"; 65])),
+            ("types.0", json!(["text"])),
+            ("types.0", json!(["Text/Html"])),
+            ("types.1", json!(["a/b", "text/event-stream"])),
+            ("types.0", json!(["application/grpc+proto"])),
+            ("types.0", json!(["*/*"])),
+            ("min_size", json!("0B")),
+            ("min_size", json!("1GiB")),
+            ("level", json!(0)),
+            ("level", json!(10)),
+        ] {
+            let mut compress = json!({});
+            compress[key.split('.').next().unwrap()] = value;
+            assert_eq!(
+                found("compress", compress),
+                [format!("routes.all.compress.{key}")]
+            );
         }
     }
 

@@ -9,6 +9,7 @@ mod access_common;
 mod access_record;
 mod acme_names;
 mod batched_writer;
+mod compression_names;
 mod error_chain;
 mod escape;
 mod export;

@@ -60,6 +60,11 @@ fn a_route_is_guarded_as_its_page_shows() {
 }
 
 #[test]
+fn answers_are_compressed_as_their_page_shows() {
+    run_page("docs/compression.md", Numbers::Any);
+}
+
+#[test]
 fn recipes_do_what_their_page_shows() {
     run_page("docs/recipes.md", Numbers::Any);
 }

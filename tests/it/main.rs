@@ -17,6 +17,7 @@ mod capacity;
 mod cli;
 mod cli_mistakes;
 mod cli_table;
+mod compression;
 mod config;
 mod config_keys;
 mod config_mistakes;
