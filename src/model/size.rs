@@ -91,6 +91,12 @@ impl de::Visitor<'_> for SizeVisitor {
             .map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
     }
 
+    /// From JSON, whose schema has strings alone.
+    fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+        let text = format!("a size in JSON is a string with its unit: write `\"{bytes}B\"`");
+        Err(E::custom(text))
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
         text.parse().map_err(E::custom)
     }
@@ -112,6 +118,18 @@ mod tests {
             assert_eq!((size.0, size.to_string().as_str()), (bytes, text));
         }
         assert_eq!("65536".parse::<Size>().unwrap(), Size::kib(64));
+    }
+
+    #[test]
+    fn a_number_is_one_in_a_file_and_in_json_it_says_what_to_write() {
+        #[derive(Debug, Deserialize)]
+        struct Limits {
+            most: Size,
+        }
+        let limits: Limits = toml::from_str("most = 10").unwrap();
+        assert_eq!(limits.most, Size(10));
+        let error = serde_json::from_str::<Limits>(r#"{ "most": 10 }"#).unwrap_err();
+        assert!(error.to_string().contains("write `\"10B\"`"), "{error}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(super) async fn respond_problem<R: Responder>(
     };
     let is_literal = error.by_route().is_some_and(RouteAnswer::is_literal);
     let started = if meta.is_grpc && !is_literal {
-        own.start_grpc(responder)
+        own.start_grpc(&grpc_text(context, error), responder)
     } else {
         own.start(responder)
     };
@@ -67,6 +67,20 @@ pub(super) async fn respond_problem<R: Responder>(
     };
     context.status.set(Some(context.error_form.status(error)));
     finish(&body, responder).await
+}
+
+/// The error in words, for a client that sees nothing else of it.
+fn grpc_text(context: &RequestContext, error: &ProxyError) -> String {
+    let ProxyError::Refused(rejection) = error else {
+        return error.to_string();
+    };
+    let most = context.route().and_then(|route| route.spec().max_body);
+    match most {
+        Some(most) if rejection.reason == Reason::BodyTooLarge => {
+            format!("the body is longer than {most} (`max_body` of the route)")
+        }
+        _ => format!("{error}: {}", rejection.reason),
+    }
 }
 
 /// The changes of the response fields of a request's route.
@@ -115,15 +129,12 @@ impl Own<'_> {
     }
 
     /// The same for a client that speaks gRPC: one head, which says how the call ended.
-    fn start_grpc<R: Responder>(&self, responder: &mut R) -> Option<Vec<u8>> {
+    fn start_grpc<R: Responder>(&self, text: &str, responder: &mut R) -> Option<Vec<u8>> {
         let status = GrpcStatus::of_http(self.error.status());
         self.respond(responder, 200, self.framing(&[]), |out| {
             out.add("content-type", b"application/grpc");
             out.add("grpc-status", status.value().as_bytes());
-            out.add(
-                "grpc-message",
-                grpc::message(&self.error.to_string()).as_bytes(),
-            );
+            out.add("grpc-message", grpc::message(text).as_bytes());
             self.write_of_guards(out);
             self.write_marks(out);
         })?;

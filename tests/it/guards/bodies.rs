@@ -43,6 +43,17 @@ fn a_body_that_says_it_is_too_long_is_413_before_any_endpoint_is_asked() {
 }
 
 #[test]
+fn a_grpc_call_with_too_long_a_body_is_told_the_limit() {
+    let origin = Origin::replying("x");
+    let proxy = guarded(&origin, "max_body = \"1KiB\"");
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 1025\r\n\r\n");
+    let answer = client.response();
+    let text = "the body is longer than 1KiB (`max_body` of the route)";
+    assert_eq!(answer.value("grpc-message"), Some(text));
+}
+
+#[test]
 fn a_body_that_grows_too_long_is_413_and_its_endpoint_sees_a_broken_request() {
     let (ended, end) = channel();
     let origin = Origin::scripted(move |stream| {
