@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("demo", &["config", "message", "model"]),
     // the control plane
     ("history", &["backup", "model"]),
-    ("acme", &["api", "config", "net", "telemetry"]),
+    ("acme", &["api", "config", "model", "net", "telemetry"]),
     (
         "control",
         &[
@@ -153,9 +153,10 @@ const HTTP_TYPES: &[&str] = &[
     "src/admin/",
     "src/cli/",
     "src/demo/",
+    "src/net/http_answer.rs",
+    "src/net/http_body.rs",
+    "src/net/http_connection.rs",
     "src/net/http_exchange.rs",
-    "src/net/http_get.rs",
-    "src/net/http_post.rs",
     "src/ofrep/",
     "src/server/synthetic.rs",
 ];

@@ -4,29 +4,27 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Collected, Full, Limited};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::{
-    Method, Request, Response, Uri,
-    body::Body,
-    client::conn::http1,
-    header::{self, HeaderMap, HeaderValue},
+    Request, Response, StatusCode,
+    header::{self, HeaderMap},
 };
-use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::timeout;
 
-use crate::net::ClientTls;
+use crate::{
+    model::{HookUrl, Scheme},
+    net::{ClientTls, Exchange, HttpError, RequestBody, exchange},
+};
 
 /// Timeout for one exchange, from the look-up of the name to the last byte.
 const EXCHANGE: Duration = Duration::from_secs(30);
 /// Largest answer.
 const LARGEST: usize = 1 << 20;
-const USER_AGENT: &str = concat!("switchback/", env!("CARGO_PKG_VERSION"));
 
 /// Client for one order.
 #[derive(Clone)]
@@ -40,12 +38,17 @@ pub(super) struct AcmeClient {
 #[error("{0}")]
 pub(super) struct ExchangeError(String);
 
-/// The task that drives a connection; it ends with this.
-struct Driver(JoinHandle<()>);
+/// A request of the library, or one that needs no account.
+struct Asked<'a> {
+    method: &'a str,
+    url: &'a str,
+    fields: Vec<(&'a str, String)>,
+    body: Bytes,
+}
 
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
+impl From<HttpError> for ExchangeError {
+    fn from(error: HttpError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -68,11 +71,13 @@ impl AcmeClient {
     /// # Errors
     /// When it cannot be had.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, ExchangeError> {
-        let request = Request::builder().method(Method::GET).uri(url);
-        let request = request.body(Full::<Bytes>::default());
-        let response = self
-            .exchange(request.map_err(|error| failed("url", &error))?)
-            .await?;
+        let asked = Asked {
+            method: "GET",
+            url,
+            fields: Vec::new(),
+            body: Bytes::new(),
+        };
+        let response = self.exchange(asked).await?;
         if !response.status().is_success() {
             return Err(ExchangeError(format!(
                 "the directory answers {}",
@@ -83,54 +88,37 @@ impl AcmeClient {
         Ok(body.map(Collected::to_bytes).unwrap_or_default())
     }
 
-    async fn exchange<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, ExchangeError>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: std::fmt::Display,
-    {
-        let whole = self.exchange_in_time(request);
-        let response = timeout(EXCHANGE, whole).await;
-        let response = response.unwrap_or_else(|_| {
+    async fn exchange(&self, asked: Asked<'_>) -> Result<Response<Full<Bytes>>, ExchangeError> {
+        let response = timeout(EXCHANGE, self.exchange_in_time(asked)).await;
+        response.unwrap_or_else(|_| {
             Err(ExchangeError(
                 "the directory does not answer in time".into(),
             ))
-        })?;
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) =
-            retry_after(response.headers(), SystemTime::now());
-        Ok(response)
+        })
     }
 
-    async fn exchange_in_time<B>(
+    async fn exchange_in_time(
         &self,
-        request: Request<B>,
-    ) -> Result<Response<Full<Bytes>>, ExchangeError>
-    where
-        B: Body<Data = Bytes> + Send,
-        B::Error: std::fmt::Display,
-    {
-        let (host, port) = origin(request.uri())?;
-        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await;
-        let tcp = tcp.map_err(|error| failed("connect", &error))?;
-        let (config, name) = self
-            .tls
-            .config(&host)
-            .map_err(|error| failed("TLS", &error))?;
-        let stream = TlsConnector::from(config).connect(name, tcp).await;
-        let stream = stream.map_err(|error| failed("TLS handshake", &error))?;
-        let handshake = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| failed("connection", &error))?;
-        let _driver = Driver(tokio::spawn(async move {
-            // Its error is that of the request.
-            let _ended = connection.await;
-        }));
-        let request = in_origin_form(request, &host, port).await?;
-        let response = sender.send_request(request).await;
-        let (head, body) = response
-            .map_err(|error| failed("exchange", &error))?
-            .into_parts();
-        let body = Limited::new(body, LARGEST).collect().await;
-        let body = body.map_err(|error| ExchangeError(format!("answer: {error}")))?;
-        Ok(Response::from_parts(head, Full::new(body.to_bytes())))
+        asked: Asked<'_>,
+    ) -> Result<Response<Full<Bytes>>, ExchangeError> {
+        let url = of_directory(asked.url)?;
+        let answer = exchange(Exchange {
+            method: asked.method,
+            url: &url,
+            tls: Some(&self.tls),
+            fields: asked.fields,
+            body: RequestBody::Whole(asked.body),
+        });
+        let answer = answer.await?;
+        let (status, fields) = (answer.status(), answer.headers().clone());
+        let pause = answer.retry_after().map(|pause| pause.as_secs());
+        let body = answer.whole(LARGEST).await?;
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = pause;
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(status).map_err(|error| ExchangeError(error.to_string()))?;
+        *response.headers_mut() = fields;
+        Ok(response)
     }
 }
 
@@ -141,102 +129,54 @@ impl HttpClient for AcmeClient {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let client = self.clone();
         Box::pin(async move {
-            let response = client.exchange(request).await;
-            response
-                .map(BytesResponse::from)
-                .map_err(|error| Error::Other(Box::new(error)))
+            let (head, body) = request.into_parts();
+            let body = body.collect().await;
+            let asked = Asked {
+                method: head.method.as_str(),
+                url: &head.uri.to_string(),
+                fields: fields(&head.headers),
+                body: body.map(Collected::to_bytes).map_err(other)?,
+            };
+            let response = client.exchange(asked).await;
+            response.map(BytesResponse::from).map_err(other)
         })
     }
 }
 
-/// Host and port of a URL, which a directory has with `https` only.
-fn origin(url: &Uri) -> Result<(String, u16), ExchangeError> {
-    let host = url.host().filter(|_| url.scheme_str() == Some("https"));
-    let host = host.ok_or_else(|| ExchangeError(format!("`{url}` is no URL with https")))?;
-    Ok((host.to_owned(), url.port_u16().unwrap_or(443)))
+fn other(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Other(Box::new(error))
 }
 
-/// The same request with the target and the fields that a connection to its host needs.
-async fn in_origin_form<B>(
-    request: Request<B>,
-    host: &str,
-    port: u16,
-) -> Result<Request<Full<Bytes>>, ExchangeError>
-where
-    B: Body<Data = Bytes>,
-    B::Error: std::fmt::Display,
-{
-    let (mut head, body) = request.into_parts();
-    let body = body.collect().await;
-    let body = body.map_err(|error| ExchangeError(format!("request: {error}")))?;
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    head.uri = target.parse().map_err(|error| failed("url", &error))?;
-    let authority = if port == 443 {
-        host.to_owned()
-    } else {
-        format!("{host}:{port}")
-    };
-    let authority = HeaderValue::try_from(authority).map_err(|error| failed("url", &error))?;
-    head.headers.insert(header::HOST, authority);
-    head.headers
-        .insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    head.headers
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    Ok(Request::from_parts(head, Full::new(body.to_bytes())))
+/// The URL of a directory, which has `https` only.
+fn of_directory(text: &str) -> Result<HookUrl, ExchangeError> {
+    let url = text.parse::<HookUrl>().ok();
+    let url = url.filter(|url| url.origin().scheme() == Scheme::Https);
+    url.ok_or_else(|| ExchangeError(format!("`{text}` is no URL with https")))
 }
 
-/// `Retry-After`, in seconds from now.
-fn retry_after(fields: &HeaderMap, now: SystemTime) -> Option<u64> {
-    let text = fields.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(now).unwrap_or_default().as_secs())
-}
-
-/// The error of a step, with its causes in one line.
-fn failed(step: &str, error: &dyn std::error::Error) -> ExchangeError {
-    let mut text = format!("{step}: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    ExchangeError(text)
+/// The fields of the library, but for those that a connection of ours has anyway.
+fn fields(fields: &HeaderMap) -> Vec<(&str, String)> {
+    let ours = [header::HOST, header::USER_AGENT, header::CONNECTION];
+    let theirs = fields.iter().filter(|(name, _)| !ours.contains(name));
+    let theirs = theirs.map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.as_str(), value.into_owned())
+    });
+    theirs.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
     #[test]
-    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_000);
-        let asked = |text: &str| {
-            let mut fields = HeaderMap::new();
-            fields.insert(header::RETRY_AFTER, text.parse().unwrap());
-            retry_after(&fields, now)
-        };
-        assert_eq!(asked("120"), Some(120));
-        assert_eq!(asked("Thu, 01 Jan 1970 00:18:20 GMT"), Some(100));
-        assert_eq!(asked("Thu, 01 Jan 1970 00:00:20 GMT"), Some(0));
-        assert_eq!(asked("soon"), None);
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
-    }
-
-    #[test]
     fn a_directory_is_reached_by_https_alone() {
-        let of = |url: &str| origin(&url.parse().unwrap()).ok();
-        assert_eq!(of("https://a.test/dir"), Some(("a.test".into(), 443)));
+        let of = |text: &str| of_directory(text).ok().map(|url| url.origin().to_string());
+        let expected = |text: &str| Some(text.to_owned());
+        assert_eq!(of("https://a.test/dir"), expected("https://a.test:443"));
         assert_eq!(
             of("https://[::1]:14000/dir"),
-            Some(("[::1]".into(), 14_000))
+            expected("https://[::1]:14000")
         );
         assert_eq!(of("http://a.test/dir"), None);
         assert_eq!(of("/dir"), None);

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use crate::net;
+
+/// Time until the second attempt, at most.
+const FIRST: Duration = Duration::from_secs(1);
 /// Longest time between two attempts.
 const LONGEST: Duration = Duration::from_secs(300);
 /// Longest time that a server may ask for.
@@ -10,15 +14,12 @@ const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 /// Time until the attempt after `failed` failed ones: between half and all of 1, 2, 4 … seconds, at most five minutes.
 /// `random` is from 0 to 1; `asked` is a `Retry-After`, which is kept, up to an hour.
 pub(super) fn delay(failed: u32, asked: Option<Duration>, random: f64) -> Duration {
-    let whole = Duration::from_secs(1_u64 << failed.saturating_sub(1).min(16)).min(LONGEST);
-    let own = whole.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
+    let own = net::backoff(FIRST, LONGEST, failed, random);
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -35,15 +36,5 @@ mod tests {
         assert_eq!(asked(30), Duration::from_secs(30));
         assert_eq!(asked(0), Duration::from_millis(500));
         assert_eq!(asked(u64::MAX), Duration::from_secs(3600));
-    }
-
-    proptest! {
-        #[test]
-        fn the_jitter_is_at_most_half(failed in any::<u32>(), random in 0.0_f64..=1.0) {
-            let whole = delay(failed, None, 1.0);
-            let found = delay(failed, None, random);
-            prop_assert!(found <= whole && found >= whole / 2);
-            prop_assert!(whole <= LONGEST);
-        }
     }
 }

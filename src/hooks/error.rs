@@ -87,7 +87,7 @@ impl CallError {
 impl From<HttpError> for CallError {
     fn from(error: HttpError) -> Self {
         match error {
-            HttpError::Exchange(text) => Self::Exchange(one_line(&text)),
+            HttpError::Connect(text) | HttpError::Exchange(text) => Self::Exchange(one_line(&text)),
             HttpError::Large(most) => Self::Large(most),
             HttpError::Status {
                 status,

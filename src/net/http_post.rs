@@ -1,14 +1,14 @@
-//! One `POST` to another server (a hook, a Prometheus, a collector), over HTTP/1.1 on a connection of its own. Redirects
-//! are not followed.
+//! One `POST` to another server (a hook, a Prometheus, a collector).
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Request, Response, body::Incoming, header};
 
 use super::{
-    http_exchange::{HttpConnection, HttpError, head, retry_after},
+    http_answer::HttpAnswer,
+    http_body::RequestBody,
+    http_connection::HttpError,
+    http_exchange::{Exchange, exchange},
     tls_client::ClientTls,
 };
 use crate::model::HookUrl;
@@ -41,37 +41,28 @@ impl fmt::Debug for Post<'_> {
 /// # Errors
 /// If the server cannot be reached or does not answer with a success.
 pub async fn post(post: Post<'_>, most: usize) -> Result<Vec<u8>, HttpError> {
-    let mut connection = HttpConnection::open(post.url, post.tls).await?;
-    let response = connection.send(request(post)?).await?;
-    read(response, most).await
+    let mut fields = post.fields;
+    fields.push(("content-type", post.content_type.to_owned()));
+    fields.push(("accept", post.accept.to_owned()));
+    let asked = Exchange {
+        method: "POST",
+        url: post.url,
+        tls: post.tls,
+        fields,
+        body: RequestBody::Whole(post.body),
+    };
+    read(exchange(asked).await?, most).await
 }
 
-fn request(post: Post<'_>) -> Result<Request<Full<Bytes>>, HttpError> {
-    let builder = head(
-        Request::builder().method("POST"),
-        post.url,
-        post.accept,
-        post.fields,
-    )?
-    .header(header::CONTENT_TYPE, post.content_type);
-    let request = builder.body(Full::new(post.body));
-    request.map_err(|_| HttpError::unwritable())
-}
-
-async fn read(response: Response<Incoming>, most: usize) -> Result<Vec<u8>, HttpError> {
-    if !response.status().is_success() {
+async fn read(answer: HttpAnswer, most: usize) -> Result<Vec<u8>, HttpError> {
+    if !(200..300).contains(&answer.status()) {
         return Err(HttpError::Status {
-            status: response.status().as_u16(),
-            retry_after: retry_after(response.headers()),
+            status: answer.status(),
+            retry_after: answer.retry_after(),
         });
     }
     if most == 0 {
         return Ok(Vec::new());
     }
-    let body = Limited::new(response.into_body(), most).collect().await;
-    match body {
-        Ok(body) => Ok(body.to_bytes().to_vec()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(HttpError::Large(most)),
-        Err(error) => Err(HttpError::Exchange(format!("body: {error}"))),
-    }
+    answer.whole(most).await
 }

@@ -7,16 +7,21 @@
 //! Readiness comes first, then a buffer from the pool, then one non-blocking read or write.
 
 mod accept;
+mod backoff;
 mod buffer;
 mod dial;
 mod error;
 mod fd_limit;
 mod hosts;
+mod http_answer;
+mod http_body;
 mod http_challenges;
+mod http_connection;
 mod http_exchange;
 mod http_get;
 mod http_post;
 mod issued_certificates;
+mod lines;
 mod listen;
 mod proxy_header;
 mod rate_limit;
@@ -32,16 +37,21 @@ mod tls_stream;
 mod tls_verifier;
 
 pub use accept::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit};
+pub use backoff::backoff;
 pub use buffer::{Buffer, BufferPool, BufferSize};
 pub use dial::{Dialed, dial, dial_tls};
 pub use error::NetError;
 pub use fd_limit::{DescriptorLimit, raise_descriptor_limit};
 pub use hosts::Hosts;
+pub use http_answer::HttpAnswer;
+pub use http_body::RequestBody;
 pub use http_challenges::HttpChallenges;
-pub use http_exchange::HttpError;
-pub use http_get::{Get, HttpAnswer, get};
+pub use http_connection::HttpError;
+pub use http_exchange::{Exchange, exchange};
+pub use http_get::{Get, get};
 pub use http_post::{Post, post};
 pub use issued_certificates::{IssuedCertificate, IssuedCertificates};
+pub use lines::{Lines, LongLine};
 pub use listen::{BoundListener, adopt_listener, bind_listener};
 pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
 pub use rate_limit::{RateLimit, Rates, client_network};

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 
 use super::{
     error::ApiError,
-    lines::Lines,
     service_port::ServiceName,
     slice::{Slice, SliceObject},
     slice_set::{SliceSet, TooMany},
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     config::Kubernetes,
     model::{HookUrl, Problem, Scheme},
-    net::{ClientTls, ClientTlsSettings, Get, HttpAnswer, get},
+    net::{ClientTls, ClientTlsSettings, Get, HttpAnswer, Lines, get},
 };
 
 /// Slices in a page of a list.

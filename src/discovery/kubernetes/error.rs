@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::net::{HttpError, NetError};
+use crate::net::{HttpError, LongLine, NetError};
 
 /// Reason why a Service is not watched.
 #[derive(Debug, Error)]
@@ -54,8 +54,8 @@ pub(super) enum ApiError {
     #[error("the answer cannot be read: {0}")]
     Malformed(String),
     /// A line of a watch is too long.
-    #[error("a line of the watch has more than {0} bytes")]
-    LongLine(usize),
+    #[error("a line of the watch has {0}")]
+    LongLine(#[from] LongLine),
     /// More slices or endpoints than are kept.
     #[error("the Service has more than 1000 slices or 10000 ready endpoints")]
     TooMany,

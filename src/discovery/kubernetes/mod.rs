@@ -7,7 +7,6 @@
 mod api_server;
 mod error;
 mod known_slices;
-mod lines;
 mod service_port;
 mod slice;
 mod slice_set;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::HookUrl,
-    net::{ClientTls, HttpError, Post, post},
+    net::{self, ClientTls, HttpError, Post, post},
     telemetry::names,
 };
 
@@ -19,6 +19,8 @@ use crate::{
 const PROTOBUF: &str = "application/x-protobuf";
 /// Largest answer that is read.
 const LARGEST: usize = 64 * 1024;
+/// Time until the second attempt, at most.
+const FIRST: Duration = Duration::from_secs(1);
 /// Longest own time between two attempts, and the longest that a collector may ask for.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Time after which a request is dropped.
@@ -108,7 +110,7 @@ impl<'a> Delivery<'a> {
                 Attempt::Refused(error) => return self.refused(&batch, &error),
                 Attempt::Failed { error, retry_after } => (error, retry_after),
             };
-            let delay = backoff(failed, retry_after, rand::random());
+            let delay = pause(failed, retry_after, rand::random());
             if is_last || begin.elapsed() + delay > GIVE_UP {
                 return self.lost(&batch, &error);
             }
@@ -211,7 +213,7 @@ fn read(answer: Result<Vec<u8>, HttpError>) -> Attempt {
             Attempt::Taken(response.partial_success.unwrap_or_default())
         }
         Err(HttpError::Large(_)) => Attempt::Taken(PartialSuccess::default()),
-        Err(HttpError::Exchange(error)) => Attempt::Failed {
+        Err(HttpError::Connect(error) | HttpError::Exchange(error)) => Attempt::Failed {
             error,
             retry_after: None,
         },
@@ -228,9 +230,8 @@ fn read(answer: Result<Vec<u8>, HttpError>) -> Attempt {
 
 /// Time until the attempt after `failed` failed ones: between half and all of 1, 2, 4 … seconds, at most a minute.
 /// `random` is from 0 to 1; `asked` is a `Retry-After`, which is kept, as long as the request is.
-fn backoff(failed: u32, asked: Option<Duration>, random: f64) -> Duration {
-    let whole = Duration::from_secs(1_u64 << failed.saturating_sub(1).min(16)).min(LONGEST);
-    let own = whole.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
+fn pause(failed: u32, asked: Option<Duration>, random: f64) -> Duration {
+    let own = net::backoff(FIRST, LONGEST, failed, random);
     asked.map_or(own, |asked| asked.min(GIVE_UP))
 }
 
@@ -292,11 +293,11 @@ mod tests {
     #[test]
     fn attempts_are_further_and_further_apart_unless_the_collector_says_when() {
         let times: Vec<_> = (1..=8)
-            .map(|failed| backoff(failed, None, 1.0).as_secs())
+            .map(|failed| pause(failed, None, 1.0).as_secs())
             .collect();
         assert_eq!(times, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(backoff(1, None, 0.0), Duration::from_millis(500));
-        let asked = |seconds| backoff(5, Some(Duration::from_secs(seconds)), 1.0);
+        assert_eq!(pause(1, None, 0.0), Duration::from_millis(500));
+        let asked = |seconds| pause(5, Some(Duration::from_secs(seconds)), 1.0);
         assert_eq!(asked(1), Duration::from_secs(1));
         assert_eq!(asked(u64::MAX), GIVE_UP);
     }

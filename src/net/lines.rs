@@ -1,16 +1,24 @@
 //! Lines of a stream that comes in pieces.
 
-use super::error::ApiError;
+use std::mem;
+
+use thiserror::Error;
 
 /// Lines, up to a length.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub struct Lines {
     pending: Vec<u8>,
     longest: usize,
 }
 
+/// Error of a line with more bytes than it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("more than {0} bytes")]
+pub struct LongLine(pub usize);
+
 impl Lines {
-    pub(super) const fn up_to(longest: usize) -> Self {
+    /// None yet, up to a length.
+    pub const fn up_to(longest: usize) -> Self {
         Self {
             pending: Vec::new(),
             longest,
@@ -21,7 +29,7 @@ impl Lines {
     ///
     /// # Errors
     /// If a line is too long.
-    pub(super) fn add(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+    pub fn add(&mut self, piece: &[u8]) -> Result<(), LongLine> {
         let unfinished = |bytes: &[u8]| match memchr::memrchr(b'\n', bytes) {
             Some(end) => bytes.len() - end - 1,
             None => bytes.len(),
@@ -29,18 +37,18 @@ impl Lines {
         let first = memchr::memchr(b'\n', piece).unwrap_or(piece.len());
         let begun = unfinished(&self.pending);
         if begun + first > self.longest || unfinished(piece) > self.longest {
-            return Err(ApiError::LongLine(self.longest));
+            return Err(LongLine(self.longest));
         }
         self.pending.extend_from_slice(piece);
         Ok(())
     }
 
     /// Takes the next whole line, without its end. Empty lines are left out.
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+    pub fn take(&mut self) -> Option<Vec<u8>> {
         loop {
             let end = memchr::memchr(b'\n', &self.pending)?;
             let rest = self.pending.split_off(end + 1);
-            let mut line = std::mem::replace(&mut self.pending, rest);
+            let mut line = mem::replace(&mut self.pending, rest);
             line.pop();
             if line.last() == Some(&b'\r') {
                 line.pop();
@@ -50,6 +58,11 @@ impl Lines {
             }
         }
     }
+
+    /// Takes what has come after the last whole line.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        mem::take(&mut self.pending)
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    fn lines(pieces: &[&[u8]]) -> Result<Vec<String>, ApiError> {
+    fn lines(pieces: &[&[u8]]) -> Result<Vec<String>, LongLine> {
         let (mut lines, mut found) = (Lines::up_to(8), Vec::new());
         for piece in pieces {
             lines.add(piece)?;
@@ -76,6 +89,15 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_end_yet_is_the_rest() {
+        let mut lines = Lines::up_to(8);
+        lines.add(b"one\ntw").unwrap();
+        assert_eq!(lines.take(), Some(b"one".to_vec()));
+        assert_eq!((lines.take(), lines.take_rest()), (None, b"tw".to_vec()));
+        assert!(lines.take_rest().is_empty());
+    }
+
+    #[test]
     fn a_line_has_a_longest_length() {
         assert_eq!(lines(&[b"12345678\n"]).unwrap(), ["12345678"]);
         for pieces in [
@@ -85,10 +107,7 @@ mod tests {
             &[b"12345", b"6789\n"],
             &[b"1\n123456789"],
         ] {
-            assert!(
-                matches!(lines(pieces), Err(ApiError::LongLine(8))),
-                "{pieces:?}"
-            );
+            assert!(matches!(lines(pieces), Err(LongLine(8))), "{pieces:?}");
         }
     }
 
