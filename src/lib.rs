@@ -16,6 +16,7 @@ pub mod cli;
 pub mod control;
 pub mod demo;
 pub mod discovery;
+pub mod etcd;
 pub mod health;
 pub mod history;
 pub mod hooks;

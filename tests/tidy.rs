@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("config", &["fleet", "model", "table"]),
     ("net", &["config", "model"]),
+    ("etcd", &["model", "net"]),
     ("hooks", &["api", "config", "model", "net"]),
     ("telemetry", &["fleet", "model", "net", "stats", "table"]),
     ("demo", &["config", "message", "model"]),
