@@ -7,6 +7,11 @@
 pub mod backup;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
+/// The part of the client of etcd that reads.
+#[path = "../../src/etcd"]
+pub mod etcd {
+    pub mod wire;
+}
 #[path = "../../src/fleet/mod.rs"]
 pub mod fleet;
 #[path = "../../src/http1/mod.rs"]
@@ -57,14 +62,13 @@ pub mod acme {
 pub mod kubernetes {
     #[expect(dead_code, reason = "only some errors are of readers")]
     mod error;
-    mod lines;
     mod slice;
     mod watch_event;
 
     /// The lines of a text that comes in pieces of `step` bytes; `None` if one of them is longer than may be.
     #[must_use]
     pub fn lines(text: &[u8], step: usize, longest: usize) -> Option<Vec<Vec<u8>>> {
-        let (mut lines, mut found) = (lines::Lines::up_to(longest), Vec::new());
+        let (mut lines, mut found) = (crate::net::Lines::up_to(longest), Vec::new());
         for piece in text.chunks(step.max(1)) {
             lines.add(piece).ok()?;
             found.extend(std::iter::from_fn(|| lines.take()));
@@ -90,9 +94,10 @@ pub mod kubernetes {
     }
 }
 
-/// The one file of `net` that parses; it reads from a socket in a function that no target calls.
+/// The files of `net` that parse; one reads from a socket in a function that no target calls.
 #[path = "../../src/net"]
 pub mod net {
+    mod lines;
     pub mod proxy_header;
 
     /// Errors of connections, of which there are none here.
@@ -104,6 +109,8 @@ pub mod net {
     #[derive(Debug, thiserror::Error)]
     #[error("no connection")]
     pub struct NetError;
+
+    pub use lines::{Lines, LongLine};
 
     mod tcp {
         pub(super) fn read_tcp(_: &tokio::net::TcpStream, _: &mut [u8]) -> std::io::Result<usize> {

@@ -2,6 +2,8 @@
 //!
 //! Each call is one HTTP/1.1 exchange. A call that may be repeated is sent to a second member after a pause, so that a
 //! member that hangs costs no more than that pause; the answer that comes first counts.
+//! The gateway is a client of its own member, with that member's certificate: where members want certificates of clients,
+//! theirs have to be for servers and for clients.
 //! Calls and watches require a leader: without a quorum they are refused at once, where etcd alone would be silent.
 //!
 //! ```no_run

@@ -1,6 +1,6 @@
 //! Users, and certificates of clients.
 
-use std::fs;
+use std::{fs::File, io::Write as _};
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use switchback::{
@@ -72,7 +72,10 @@ fn certificates(
     leaves: &[(&str, &[ExtendedKeyUsagePurpose])],
     names: Vec<String>,
 ) {
-    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+    let write = |name: &str, text: String| {
+        let mut file = File::create(folder.path().join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

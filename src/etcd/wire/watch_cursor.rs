@@ -88,7 +88,7 @@ impl WatchCursor {
         self.cluster = Some(store.cluster);
         self.seen = self.seen.max(store.revision);
         if self.next == 0 {
-            self.next = store.revision + 1;
+            self.next = store.revision.saturating_add(1);
         }
     }
 
@@ -123,8 +123,7 @@ impl WatchCursor {
         for event in new.filter(|event| event.revision() >= self.next) {
             let last = events.last().map_or(0, WatchEvent::revision);
             if event.revision() < last {
-                let message = "the revisions of a watch are not in order";
-                return Err(WireError::Malformed(message.to_owned()));
+                return Err(disorder("the revisions of a watch are not in order"));
             }
             events.push(event);
         }
@@ -141,7 +140,9 @@ impl WatchCursor {
             return Ok(events);
         };
         if is_whole {
-            self.next = last.saturating_add(1);
+            self.next = last
+                .checked_add(1)
+                .ok_or_else(|| disorder("a revision is too large"))?;
             return Ok(events);
         }
         let begin = events.partition_point(|event| event.revision() < last);
@@ -152,6 +153,10 @@ impl WatchCursor {
         }
         Ok(events)
     }
+}
+
+fn disorder(message: &str) -> WireError {
+    WireError::Malformed(message.to_owned())
 }
 
 #[cfg(test)]
