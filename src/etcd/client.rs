@@ -13,10 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     error::EtcdError,
-    key_range::KeyRange,
     member::{Call, Members},
     settings::EtcdSettings,
-    watch::Watch,
     wire::{MemberStatus, read},
 };
 
@@ -55,11 +53,6 @@ impl EtcdClient {
             needs_leader: false,
         };
         Ok(read(&self.call(&call).await?)?)
-    }
-
-    /// Watch of keys from a revision on; 0 stands for the next one. Nothing is sent before [`Watch::next`].
-    pub fn watch(&self, keys: KeyRange, from: u64) -> Watch {
-        Watch::new(self.clone(), keys, from)
     }
 
     /// Calls one member after the other until one answers; a call that may be repeated goes to the next one after a pause.

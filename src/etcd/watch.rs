@@ -34,17 +34,20 @@ impl Drop for Running {
     }
 }
 
-impl Watch {
-    pub(super) const fn new(client: EtcdClient, keys: KeyRange, from: u64) -> Self {
-        Self {
-            client,
+impl EtcdClient {
+    /// Watch of keys from a revision on; 0 stands for the next one. Nothing is sent before [`Watch::next`].
+    pub fn watch(&self, keys: KeyRange, from: u64) -> Watch {
+        Watch {
+            client: self.clone(),
             keys,
             from,
             running: None,
             ended: WatchEnd::Dropped,
         }
     }
+}
 
+impl Watch {
     /// The next message. Cancel-safe. After [`WatchMessage::Compacted`] and [`WatchMessage::StoreReplaced`] it says the
     /// same, with a pause before it, until [`Self::restart`].
     pub async fn next(&mut self) -> WatchMessage {

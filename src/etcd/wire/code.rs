@@ -3,7 +3,7 @@
 /// Code of an error of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrpcCode {
-    /// What has no other code, a passed deadline inside etcd among it.
+    /// An error without a code of its own, such as a deadline that passed inside etcd.
     Unknown,
     /// The request is wrong; etcd says so as well of a user or a password that is wrong.
     InvalidArgument,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{code::GrpcCode, error::WireError};
+use super::code::GrpcCode;
 
 /// Longest message of etcd that is kept.
 const LONGEST_MESSAGE: usize = 500;
@@ -60,12 +60,6 @@ impl From<RefusalText> for Refusal {
             code: GrpcCode::of_number(text.code),
             message: short(&text.message),
         }
-    }
-}
-
-impl From<RefusalText> for WireError {
-    fn from(text: RefusalText) -> Self {
-        Self::Refused(text.into())
     }
 }
 

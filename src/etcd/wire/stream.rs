@@ -56,7 +56,7 @@ impl StreamReader {
         match super::answer::read(&line)? {
             Message {
                 error: Some(error), ..
-            } => Err(error.into()),
+            } => Err(WireError::Refused(error.into())),
             Message {
                 result: Some(result),
                 ..
