@@ -56,6 +56,7 @@ impl Appender {
             change: Some(change),
             request: None,
             cut: false,
+            shared: None,
         };
         let written = self
             .history

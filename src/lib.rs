@@ -23,3 +23,4 @@ pub mod hooks;
 pub mod ofrep;
 pub mod rollout;
 pub mod server;
+pub mod shared_table;

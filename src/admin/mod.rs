@@ -45,6 +45,8 @@
 //! | `/v1/revisions/{n}/effect` | GET | key figures before and after one revision |
 //! | `/v1/backup` | GET, POST | a backup of this moment; with the keys |
 //! | `/v1/backups` | GET, POST | the backups that the proxy makes by itself; makes one now |
+//! | `/v1/fleet` | GET | the nodes that share the table, and what each has taken up |
+//! | `/v1/fleet/keep` | POST | ends the disputes of this node |
 //! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/calibration` | GET | rehearsals of the judge with two halves of one release |
@@ -83,6 +85,7 @@ mod feedback;
 mod feedback_desk;
 mod flag_kpis;
 mod flags;
+mod fleet;
 mod idempotency;
 mod import;
 mod json;

@@ -38,6 +38,8 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         .detail(text)
         .hint("use a new key for a new request"),
         ControlError::NotDurable(cause) => not_durable(&text, &cause, may_return),
+        ControlError::NotShared { is_unknown, .. } => not_shared(text, is_unknown),
+        ControlError::Overtaken => overtaken(text),
         ControlError::NotReady {
             releases, nearest, ..
         } => not_ready(text, releases, nearest),
@@ -76,6 +78,24 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::WouldDrop { releases, .. } => would_drop(text, &releases),
         ControlError::UnknownRevision { oldest, .. } => unknown_revision(text, oldest),
     }
+}
+
+fn not_shared(text: String, is_unknown: bool) -> ApiError {
+    let title = "the fleet does not take changes now";
+    let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-shared", title);
+    let refusal = refusal.detail(text).field(header::RETRY_AFTER, "1");
+    refusal.hint(if is_unknown {
+        "look at what is live before you try again; a rollback of this node is possible at any time"
+    } else {
+        "`switchback fleet status` shows the store; a rollback of this node is possible at any time"
+    })
+}
+
+fn overtaken(text: String) -> ApiError {
+    let title = "other nodes were faster";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overtaken", title)
+        .detail(text)
+        .field(header::RETRY_AFTER, "1")
 }
 
 fn quarantined(text: String, release: &ReleaseName) -> ApiError {

@@ -23,7 +23,7 @@ use super::{
     content_negotiation::negotiate,
     dashboard, drills, effects,
     error::{no_such_method, no_such_path},
-    events, feedback, flag_kpis, flags,
+    events, feedback, flag_kpis, flags, fleet,
     idempotency::answer_repeats,
     import, kpis, limits, mirrors, openapi, pause, preview, probes, quarantine,
     recent_answers::{RecentAnswers, share},
@@ -185,6 +185,8 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(feedback::list_feedback, feedback::give_feedback))
         .routes(routes!(kpis::read_kpis))
         .routes(routes!(calibration::read_calibration))
+        .routes(routes!(fleet::read_fleet))
+        .routes(routes!(fleet::keep_in_fleet))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
@@ -261,10 +263,11 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 // A reload is not a change of its own: the changes are in the file. A preview token changes nothing. A
                 // rollout is a plan of changes, and its commands name it. The quarantine is not in the table. A drill leaves
-                // things as they are. A backup reads.
+                // things as they are. A backup reads. The disputes of a fleet are ended as they are.
                 let changes = path != "/v1/reload"
                     && path != "/v1/drills"
                     && !path.starts_with("/v1/backup")
+                    && !path.starts_with("/v1/fleet")
                     && !path.ends_with("/preview")
                     && path != "/v1/feedback"
                     && path != "/v1/session"

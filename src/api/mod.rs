@@ -15,6 +15,7 @@ mod event;
 mod feedback;
 mod flag_kpis;
 mod flags;
+mod fleet;
 mod going_back;
 mod import;
 mod kpis;
@@ -65,6 +66,7 @@ pub use self::{
     },
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
+    fleet::{FleetKeepRequest, FleetNode, FleetSide, FleetState, FleetStatus},
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{

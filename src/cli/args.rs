@@ -12,10 +12,11 @@ use super::{
     changes::ManyArgs,
     config_file::ConfigFile,
     drill::DrillArgs,
-    endpoints::EndpointVerb,
+    endpoints::{ENDPOINT_HELP, EndpointVerb},
     exit::EXITS,
     feedback::FeedbackVerb,
     flags::{FLAG_HELP, FlagVerb},
+    fleet::{FLEET_HELP, FleetVerb},
     maintenance::{MAINTENANCE_HELP, MaintenanceArgs},
     mirrors::MirrorVerb,
     observe::ObserveCommand,
@@ -237,10 +238,7 @@ pub(super) enum RemoteCommand {
     )]
     Release(ReleaseVerb),
     /// Add and remove endpoints of a release
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
-    )]
+    #[command(subcommand, after_help = ENDPOINT_HELP)]
     Endpoint(EndpointVerb),
     /// Rehearse the way back of a route
     #[command(
@@ -256,6 +254,9 @@ pub(super) enum RemoteCommand {
     /// Show, switch, roll out and roll back feature flags
     #[command(subcommand, after_help = FLAG_HELP)]
     Flag(Box<FlagVerb>),
+    /// Show the proxies that share this table, and end disputes between them
+    #[command(subcommand, after_help = FLEET_HELP)]
+    Fleet(FleetVerb),
     /// Show releases that were taken back, and let them get requests again
     #[command(subcommand, after_help = QUARANTINE_HELP)]
     Quarantine(QuarantineVerb),

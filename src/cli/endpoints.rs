@@ -14,6 +14,9 @@ use super::{
 };
 use crate::model::{EndpointSpec, EndpointUrl, ReleaseDocument, ReleaseName};
 
+/// Help below the list of its subcommands.
+pub(super) const ENDPOINT_HELP: &str = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000";
+
 /// Subcommands for the endpoints of a release.
 #[derive(Debug, Subcommand)]
 pub(super) enum EndpointVerb {

@@ -26,6 +26,7 @@ mod feedback;
 mod flag_kpis;
 mod flag_parts;
 mod flags;
+mod fleet;
 mod json_file;
 mod junit;
 mod kpis;
@@ -165,6 +166,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         }
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
+        RemoteCommand::Fleet(verb) => fleet::fleet(client, verb).await,
         RemoteCommand::Flag(verb) => flags::flag(client, *verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
         RemoteCommand::Mirror(verb) => mirrors::mirror(client, verb).await,

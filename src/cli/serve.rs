@@ -189,6 +189,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         | ServerError::Collector(_)
         | ServerError::AccessLog { .. }
         | ServerError::ApiServer(_)
+        | ServerError::Fleet(_)
         | ServerError::Bind { .. }
         | ServerError::Config(_)
         | ServerError::Control(_)

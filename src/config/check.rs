@@ -57,6 +57,9 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
         opentelemetry.check(&mut found);
     }
     config.prometheus.check(&mut found);
+    if let Some(fleet) = &config.fleet {
+        fleet.check(&mut found);
+    }
     if let Some(kubernetes) = &config.discovery.kubernetes {
         kubernetes.check(&mut found);
     }
@@ -326,6 +329,7 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
             "hooks.",
             "prometheus.",
             "discovery.",
+            "fleet.",
         ];
         if read_only.iter().any(|part| at.starts_with(part)) {
             look(at, path);

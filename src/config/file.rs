@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Backups, Calibrate, Cloudwatch, Datadog, Discovery, Drills, Feedback,
-    HealthChecks, History, HookSpec, Listener, Log, Network, Observe, Ofrep, Opentelemetry,
-    Prometheus, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
+    FleetSettings, HealthChecks, History, HookSpec, Listener, Log, Network, Observe, Ofrep,
+    Opentelemetry, Prometheus, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
+    Verification,
 };
 use crate::model::{
     FlagName, FlagSpec, HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec,
@@ -42,6 +43,9 @@ pub struct Config {
     pub ofrep: Ofrep,
     /// Storage of revisions.
     pub history: History,
+    /// Proxies that share one table; this one has a table of its own when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetSettings>,
     /// Backups that the proxy makes by itself.
     pub backup: Backups,
     /// Retention of warm revisions.
@@ -203,6 +207,9 @@ impl Config {
             }
         }
         self.prometheus.each_path(&mut visit);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.each_path(&mut visit);
+        }
         if let Some(kubernetes) = &mut self.discovery.kubernetes {
             kubernetes.each_path(&mut visit);
         }

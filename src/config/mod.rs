@@ -25,6 +25,7 @@ mod drills;
 mod environment;
 mod feedback;
 mod file;
+mod fleet;
 mod hooks;
 mod kubernetes;
 mod limits;
@@ -62,6 +63,7 @@ pub use self::{
     environment::Variables,
     feedback::{Feedback, FeedbackForm},
     file::{Config, Headers, Traceparent, Underscores},
+    fleet::FleetSettings,
     hooks::{HookFormat, HookSpec},
     kubernetes::Kubernetes,
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},

@@ -31,6 +31,7 @@ use super::{
     rollout_registry::RolloutRegistry,
     route_index::RouteIndexCache,
     settings::Settings,
+    shared::SharedTable,
     spread_registry::SpreadRegistry,
     swap::{AppliedSwap, SwapEffects},
     verification_registry::VerificationRegistry,
@@ -74,6 +75,7 @@ pub struct Controller {
     pub(super) events: Arc<EventHub>,
     pub(super) calibration: Calibration,
     pub(super) certificates: CertificateDesk,
+    pub(super) shared: SharedTable,
 }
 
 impl Controller {
@@ -160,6 +162,7 @@ impl Controller {
             events,
             calibration,
             certificates: CertificateDesk::default(),
+            shared: SharedTable::default(),
         }
     }
 
@@ -177,7 +180,8 @@ impl Controller {
             self.run_kpis(),
             Box::pin(self.run_calibration()),
             self.run_events(),
-            Box::pin(self.run_backups())
+            Box::pin(self.run_backups()),
+            Box::pin(self.run_fleet())
         );
     }
 

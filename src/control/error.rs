@@ -6,6 +6,7 @@ use crate::{
     api::{Crowded, DataGuard, GoingBack, QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
+    shared_table::StoreError,
     table::FlagError,
 };
 
@@ -36,6 +37,17 @@ pub enum ControlError {
     /// The history cannot take the record in time, so nothing is live.
     #[error("the change is not live, because it could not be made durable")]
     NotDurable(#[source] AppendError),
+    /// The store of the fleet did not take the change.
+    #[error("the fleet {} the change: {reason}", if *.is_unknown { "may have" } else { "did not take" })]
+    NotShared {
+        /// The reason.
+        reason: String,
+        /// True if the fleet may have it all the same, and this node gets it then.
+        is_unknown: bool,
+    },
+    /// Another node of the fleet was faster, each time.
+    #[error("other nodes of the fleet made changes at the same time")]
+    Overtaken,
     /// A release that would get requests has no endpoint for them.
     #[error("{}", unready(.releases, .unknown))]
     NotReady {
@@ -109,6 +121,12 @@ impl ControlError {
     /// True if a restart may bring the refused change: its record may be on the disk, and that which voids it not yet.
     pub fn may_return(&self) -> bool {
         matches!(self, Self::NotDurable(AppendError::Unknown(_)))
+    }
+}
+
+impl From<StoreError> for ControlError {
+    fn from(StoreError { reason, is_unknown }: StoreError) -> Self {
+        Self::NotShared { reason, is_unknown }
     }
 }
 

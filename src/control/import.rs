@@ -105,9 +105,17 @@ impl Controller {
         };
         let mut candidates = None;
         let mut answers = DataAnswers::default();
+        let mut overtaken = 0;
         let (comparison, swap) = loop {
             let attempt = self.attempt_import(&import, candidates.as_ref(), &answers);
-            match attempt.await? {
+            let attempt = match attempt.await {
+                Ok(attempt) => attempt,
+                Err(error) => {
+                    self.take_up_first(error, &mut overtaken).await?;
+                    continue;
+                }
+            };
+            match attempt {
                 Attempt::CheckFirst(guards) => self.ask_checks(guards, &mut answers).await,
                 Attempt::Replayed(receipt) => return Ok(self.replayed_report(*receipt, policy)),
                 Attempt::HealthUnknown(proposal) => {

@@ -111,6 +111,7 @@ mod tests {
             change: change.map(|text| serde_json::from_str(text).unwrap()),
             request: None,
             cut: false,
+            shared: None,
         };
         StoredRevision {
             record: Arc::new(record),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use super::{revision_log::RevisionLog, rollout_record};
+use super::{revision_log::RevisionLog, rollout_record, shared::SharedState};
 use crate::{
-    api::VerificationVerdict,
+    api::{FleetState, VerificationVerdict},
     model::{Cause, HookName},
     rollout::State,
     telemetry::names,
@@ -38,6 +38,21 @@ pub(super) fn set_gauges(log: &RevisionLog, is_rollback_ready: bool) {
     let damaged = log.history.beside().damaged().len();
     gauge!(names::HISTORY_DAMAGED_FILES.0).set(damaged as f64);
     gauge!(names::ROLLBACK_READY.0).set(f64::from(u8::from(is_rollback_ready)));
+}
+
+/// Sets the gauges of a node of a fleet.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and revisions are counted, not measured"
+)]
+pub(super) fn set_fleet(state: &SharedState) {
+    let is_following = state.standing == FleetState::Following;
+    gauge!(names::FLEET_FOLLOWING.0).set(f64::from(u8::from(is_following)));
+    gauge!(names::FLEET_REVISION.0).set(state.taken_up as f64);
+    gauge!(names::FLEET_DISPUTED.0).set(state.rollbacks.disputed().count() as f64);
+    gauge!(names::FLEET_BLOCKED.0).set(f64::from(u8::from(state.blocked.is_some())));
+    let contact = state.contact.map_or(0, |at| at.millis() / 1_000);
+    gauge!(names::FLEET_CONTACT.0).set(contact as f64);
 }
 
 /// Sets the numbers of rollouts that run, by state.

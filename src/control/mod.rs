@@ -17,6 +17,8 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
+//! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
+//!   `shared_publish`, `shared_live` and `shared`
 //! - certificates from an authority: `certificates`; under it `certificate_desk`
 //! - backups: `backups`, `backup_loop`; under them `backup_registry`, `drill_schedule`
 //! - work in flight: `work`, `cuts`
@@ -153,6 +155,12 @@ mod route_trails;
 mod saved_file;
 mod seen_lately;
 mod settings;
+mod shared;
+mod shared_live;
+mod shared_publish;
+mod shared_report;
+mod shared_status;
+mod shared_sync;
 mod spread;
 mod spread_abort;
 mod spread_finish;

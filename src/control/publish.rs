@@ -13,9 +13,8 @@ use super::{
     data_answers::DataAnswers,
     named::check_unnamed,
     precondition::{Scope, check_base, stale},
-    proposal::{Proposal, check_drops_no_weight},
+    proposal::Proposal,
     publish_request::Request,
-    removal::remaining_use,
     resolve::{ResolvedNames, await_addresses, set_rosters},
     revision_log::may_return,
     swap::AppliedSwap,
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     api::{DataGuard, Receipt},
     history::{FullWeight, StoredRevision},
-    model::{Author, Change, ReleaseName, Revision, RevisionRecord, TableDocument, TableState},
+    model::{Author, Change, Revision, RevisionRecord, TableDocument, TableState},
     table::{Draft, RevisionConflict, RoutingTable, StackChange, compile},
 };
 
@@ -117,9 +116,17 @@ impl Controller {
         }
         self.end_returns_before(&request).await;
         let mut candidates = None;
+        let mut overtaken = 0;
         let swap = loop {
             let attempt = self.attempt(&request, candidates.as_ref(), &answers);
-            match attempt.await? {
+            let attempt = match attempt.await {
+                Ok(attempt) => attempt,
+                Err(error) => {
+                    self.take_up_first(error, &mut overtaken).await?;
+                    continue;
+                }
+            };
+            match attempt {
                 Attempt::CheckFirst(guards) => self.ask_checks(guards, &mut answers).await,
                 Attempt::Unchanged(receipt) => return Ok((*receipt).into()),
                 Attempt::HealthUnknown(proposal) => {
@@ -134,17 +141,6 @@ impl Controller {
         let convergence = self.converge(&swap).await;
         let receipt = self.receipts().of_swap(swap, convergence);
         Ok(receipt.crowded(crowded.unwrap_or_default()))
-    }
-
-    /// The receipt of a change that was made already, or changes nothing: it waits for no other change, and for no disk.
-    /// Any other is checked at the head of the queue: a change before it may make it valid.
-    fn receipt_without_queue(&self, request: &Request) -> Result<Option<Receipt>, ControlError> {
-        if let Some(receipt) = self.replay(request)? {
-            return Ok(Some(receipt));
-        }
-        let live = self.table.load();
-        let checked = self.check(&live, &request.change, request.expected, request.consent);
-        Ok(matches!(checked, Ok(None)).then(|| self.unchanged(&live, request)))
     }
 
     async fn attempt(
@@ -220,41 +216,6 @@ impl Controller {
         Ok(proposal)
     }
 
-    /// Checks that a change takes nothing away that is of use, unless that is asked for.
-    pub(super) fn check_use(
-        &self,
-        before: &TableState,
-        change: &Change,
-        consent: Consent,
-    ) -> Result<(), ControlError> {
-        if !consent.drop {
-            check_drops_no_weight(before, change)?;
-        }
-        match change {
-            Change::RemoveRelease { release } if !consent.force => {
-                self.check_removable(before, release)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_removable(
-        &self,
-        live: &TableState,
-        release: &ReleaseName,
-    ) -> Result<(), ControlError> {
-        let version = live.spec.release(release).map(|spec| spec.version.clone());
-        let roster = self.fleet.roster(release, &version.unwrap_or_default());
-        let warm = self.reconciler.warm().list(&self.table);
-        match remaining_use(live, release, &warm, roster.in_flight()) {
-            Some(reason) => Err(ControlError::ReleaseWanted {
-                release: release.clone(),
-                reason,
-            }),
-            None => Ok(()),
-        }
-    }
-
     /// Compiles, writes and swaps. The caller holds the publish lock.
     pub(super) async fn publish(
         &self,
@@ -264,6 +225,16 @@ impl Controller {
         candidates: Option<&Candidates<'_>>,
     ) -> Result<AppliedSwap<'_>, ControlError> {
         let compiled = self.compile(live, proposal, candidates).await?;
+        let node = self.shared.node();
+        if let Some(node) = node.filter(|_| !compiled.proposal.cause.is_drill()) {
+            // The names stay looked up until it is live.
+            let CompiledChange {
+                proposal, names, ..
+            } = compiled;
+            let swapped = self.publish_to_fleet(node, live, proposal, by).await;
+            drop(names);
+            return swapped;
+        }
         let (reserved, next) = self.reserve(live, compiled, by);
         self.append(&reserved).await?;
         let swapped = self.swap(live, next, &reserved);
@@ -322,6 +293,7 @@ impl Controller {
             digest: draft.digest(),
             change: Some(proposal.change),
             cut: proposal.cut,
+            shared: self.shared.mark(),
         };
         let kept = StoredRevision {
             record: Arc::new(record),

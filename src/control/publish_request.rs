@@ -38,4 +38,18 @@ impl Controller {
             _ => self.receipts().of_no_change(live, &request.by),
         }
     }
+
+    /// The receipt of a change that was made already, or changes nothing: it waits for no other change, and for no disk.
+    /// Any other is checked at the head of the queue: a change before it may make it valid.
+    pub(super) fn receipt_without_queue(
+        &self,
+        request: &Request,
+    ) -> Result<Option<Receipt>, ControlError> {
+        if let Some(receipt) = self.replay(request)? {
+            return Ok(Some(receipt));
+        }
+        let live = self.table.load();
+        let checked = self.check(&live, &request.change, request.expected, request.consent);
+        Ok(matches!(checked, Ok(None)).then(|| self.unchanged(&live, request)))
+    }
 }

@@ -1,9 +1,47 @@
 //! The check before a release is removed: nothing may need it any more.
 
+use super::{Consent, ControlError, Controller, proposal::check_drops_no_weight};
 use crate::{
-    model::{ReleaseName, RouteSpec, TableState},
+    model::{Change, ReleaseName, RouteSpec, TableState},
     table::UndoEntry,
 };
+
+impl Controller {
+    /// Checks that a change takes nothing away that is of use, unless that is asked for.
+    pub(super) fn check_use(
+        &self,
+        before: &TableState,
+        change: &Change,
+        consent: Consent,
+    ) -> Result<(), ControlError> {
+        if !consent.drop {
+            check_drops_no_weight(before, change)?;
+        }
+        match change {
+            Change::RemoveRelease { release } if !consent.force => {
+                self.check_removable(before, release)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_removable(
+        &self,
+        live: &TableState,
+        release: &ReleaseName,
+    ) -> Result<(), ControlError> {
+        let version = live.spec.release(release).map(|spec| spec.version.clone());
+        let roster = self.fleet.roster(release, &version.unwrap_or_default());
+        let warm = self.reconciler.warm().list(&self.table);
+        match remaining_use(live, release, &warm, roster.in_flight()) {
+            Some(reason) => Err(ControlError::ReleaseWanted {
+                release: release.clone(),
+                reason,
+            }),
+            None => Ok(()),
+        }
+    }
+}
 
 /// The use that a release still is of, in words; `None` if it may be removed. `warm` are the levels of the undo stack
 /// that are kept warm, `in_flight` the requests in flight on the release.

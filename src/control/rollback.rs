@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{DataGuard, Receipt},
-    history::{Entry, FullWeight, StoredRevision},
+    history::{FullWeight, StoredRevision},
     model::{Author, Cause, Change, ChangeSet, Revision, RevisionRecord, RouteName, TableSpec},
     table::{
         Compiled, Draft, Leave, RollbackError, RollbackTarget, RoutingTable, StackChange, Swapped,
@@ -308,10 +308,7 @@ impl Controller {
         Arc::make_mut(&mut kept.record).change = swap.change;
         kept.whole = swap.whole;
         index.insert(kept.clone());
-        self.log.history.append_async(Entry {
-            record: (*kept.record).clone(),
-            whole: kept.whole.clone(),
-        });
+        self.write_behind(&kept);
         drop(index);
         let left = Arc::clone(swapped.table.departures().latest());
         let (effects, how) = (&self.effects, (swapped.took, left));
@@ -342,8 +339,7 @@ impl Controller {
         let to = swapped.restored.unwrap_or_default();
         let kept = self.record_of(&swapped, Cause::Rollback { to }, request);
         index.insert(kept.clone());
-        let entry = Entry::new((*kept.record).clone());
-        self.log.history.append_async(entry);
+        self.write_behind(&kept);
         drop(index);
         let left = Arc::clone(swapped.table.departures().latest());
         let Swapped {
@@ -383,6 +379,7 @@ impl Controller {
             change: None,
             request: self.idempotency.request_of(by),
             cut: consent.cut,
+            shared: self.shared.roll_back(swapped, by),
         };
         StoredRevision {
             record: Arc::new(record),

@@ -169,10 +169,13 @@ impl Controller {
         let back = away.iter().filter_map(|track| self.back_alone(track));
         let change = Change::joined(back.collect());
         match self.publish_back(record, change, live).await {
-            // A rollback of a route waits for no disk.
-            Err(ControlError::NotDurable(_) | ControlError::Busy) => {
-                self.roll_back(record, route, live).await
-            }
+            // A rollback of a route waits for no disk, and for no store of a fleet.
+            Err(
+                ControlError::NotDurable(_)
+                | ControlError::NotShared { .. }
+                | ControlError::Overtaken
+                | ControlError::Busy,
+            ) => self.roll_back(record, route, live).await,
             made => made,
         }
     }

@@ -351,6 +351,7 @@ mod tests {
             }),
             request: None,
             cut: false,
+            shared: None,
         }
     }
 

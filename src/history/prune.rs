@@ -103,6 +103,7 @@ mod tests {
             change: None,
             request: None,
             cut: false,
+            shared: None,
         };
         let kept = StoredRevision {
             record: Arc::new(record),

@@ -178,6 +178,7 @@ mod tests {
             change: None,
             request: None,
             cut: false,
+            shared: None,
         })))
     }
 

@@ -152,6 +152,7 @@ mod tests {
             change: Some(change),
             request: None,
             cut: false,
+            shared: None,
         };
         StoredRevision {
             record: Arc::new(record),

@@ -260,6 +260,7 @@ mod tests {
             change: None,
             request: None,
             cut: false,
+            shared: None,
         };
         let entry = Entry::new(record);
         JournalWrite {

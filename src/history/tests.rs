@@ -62,6 +62,7 @@ fn publish(
         change: Some(change),
         request: None,
         cut: false,
+        shared: None,
     };
     (Entry::new(record), state)
 }
@@ -78,6 +79,7 @@ fn rollback(revision: Revision, parent: Revision, to: Revision, digest: Digest) 
         change: None,
         request: None,
         cut: false,
+        shared: None,
     })
 }
 

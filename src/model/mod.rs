@@ -55,6 +55,7 @@ mod rollout;
 mod route;
 mod schema;
 mod session;
+mod shared_mark;
 mod size;
 mod sorted_map;
 mod table;
@@ -129,6 +130,7 @@ pub use self::{
     session::{
         AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource, STAMP_FIELD,
     },
+    shared_mark::{LocalRollback, SharedMark, TablePart},
     size::Size,
     sorted_map::SortedMap,
     table::{FlagSpecs, Rosters, TableSpec, TableState},

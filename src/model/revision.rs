@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Change, Digest, FlagName, RouteName};
+use super::{Change, Digest, FlagName, RouteName, SharedMark};
 
 /// Revision number. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
 #[derive(
@@ -178,4 +178,7 @@ pub struct RevisionRecord {
     /// True if what was in flight on the releases that left by it was cut, and their sessions move.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
+    /// Place in the table that several proxies share; absent on a proxy of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedMark>,
 }

@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Options, ServerError,
     certificates::Certificates,
-    exporters, flag_tokens,
+    etcd_store, exporters, flag_tokens,
     fleet_tasks::FleetTasks,
     hooks,
     inherited::{Inherited, ListenerSockets, Section},
@@ -93,6 +93,10 @@ pub(super) fn open_controller(
         Arc::clone(fleet),
     )
     .map_err(ServerError::Control)
+    .and_then(|controller| {
+        etcd_store::join(config, &controller)?;
+        Ok(controller)
+    })
     .inspect(|controller| {
         controller.set_plans(config.plans.clone());
         controller.set_hooks(hooks);

@@ -51,6 +51,9 @@ pub enum ServerError {
     /// Names cannot be resolved.
     #[error("the resolver of host names cannot be set up")]
     Discovery(#[from] DiscoveryError),
+    /// The store of the fleet cannot be used.
+    #[error("the fleet cannot be joined: {0}")]
+    Fleet(Problem),
     /// Hooks cannot be used.
     #[error("the hooks cannot be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Hooks(Vec<Problem>),

@@ -306,7 +306,11 @@ impl Ground {
     }
 
     fn import(&self, control: &ControlPlane) -> Result<(), ServerError> {
-        let first = config_reload::import_first(&control.controller, &self.config, &self.options);
+        let controller = &control.controller;
+        let first = async {
+            controller.follow_fleet_first().await;
+            config_reload::import_first(controller, &self.config, &self.options).await
+        };
         self.runtime.block_on(first)
     }
 

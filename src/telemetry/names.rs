@@ -3,6 +3,11 @@
 pub use super::{
     acme_names::{ACME_EXPIRY, ACME_FAILURES, ACME_ORDERS},
     compression_names::{COMPRESSED_BYTES_IN, COMPRESSED_BYTES_OUT, COMPRESSORS_BUSY},
+    endpoint_names::{
+        ENDPOINT_CONNECTIONS, ENDPOINT_EJECTED, ENDPOINT_EJECTIONS, ENDPOINT_HEALTHY,
+        ENDPOINT_IN_FLIGHT, ENDPOINT_RETRY_AFTER,
+    },
+    fleet_names::{FLEET_BLOCKED, FLEET_CONTACT, FLEET_DISPUTED, FLEET_FOLLOWING, FLEET_REVISION},
     guard_names::{PAUSED_REQUESTS, ROUTE_REFUSALS},
     history_names::{
         BACKUP_BYTES, BACKUP_FAILING, BACKUP_INTERVAL, BACKUP_TIMESTAMP, BACKUPS,
@@ -58,42 +63,6 @@ pub const EXPORTED: Metric = (
     "switchback_export_values_total",
     Kind::Counter,
     "Values handed to other monitoring tools, by exporter and result: sent or dropped",
-);
-/// Health of each endpoint.
-pub const ENDPOINT_HEALTHY: Metric = (
-    "switchback_endpoint_healthy",
-    Kind::Gauge,
-    "Health of an endpoint by active checks: 1 usable, 0 unhealthy; 1 without checks",
-);
-/// Open connections to each endpoint.
-pub const ENDPOINT_CONNECTIONS: Metric = (
-    "switchback_endpoint_connections",
-    Kind::Gauge,
-    "Open connections to an endpoint, idle ones included",
-);
-/// Ejection of each endpoint.
-pub const ENDPOINT_EJECTED: Metric = (
-    "switchback_endpoint_ejected",
-    Kind::Gauge,
-    "1 while an endpoint is ejected or probed after an ejection",
-);
-/// Ejections of each endpoint.
-pub const ENDPOINT_EJECTIONS: Metric = (
-    "switchback_endpoint_ejections_total",
-    Kind::Counter,
-    "Ejections of an endpoint by reason",
-);
-/// Pauses that each endpoint asked for.
-pub const ENDPOINT_RETRY_AFTER: Metric = (
-    "switchback_endpoint_retry_after_total",
-    Kind::Counter,
-    "Responses 429 or 503 with a Retry-After that was honoured",
-);
-/// Requests in flight on each endpoint.
-pub const ENDPOINT_IN_FLIGHT: Metric = (
-    "switchback_endpoint_requests_in_flight",
-    Kind::Gauge,
-    "Requests in flight on an endpoint, streams and tunnels included",
 );
 /// Requests with a response from switchback, without a release.
 pub const REJECTED: Metric = (
@@ -339,6 +308,11 @@ pub const ALL: &[Metric] = &[
     FLAG_FEEDBACK,
     FLAG_REQUESTS,
     FLAG_REQUEST_SECONDS,
+    FLEET_BLOCKED,
+    FLEET_CONTACT,
+    FLEET_DISPUTED,
+    FLEET_FOLLOWING,
+    FLEET_REVISION,
     HISTORY_DURABLE_REVISION,
     HISTORY_DAMAGED_FILES,
     HISTORY_ERRORS,

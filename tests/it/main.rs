@@ -79,6 +79,7 @@ mod route_answers;
 mod route_flags;
 mod route_matches;
 mod sessions;
+mod shared_table;
 mod shutdown;
 mod start;
 mod streaming;

@@ -1,0 +1,45 @@
+//! Endpoints of a fleet: proxies that share one table.
+
+use std::sync::Arc;
+
+use axum::{Extension, extract::State, response::Response};
+
+use super::{
+    body::Body, caller::Caller, error::ApiError, json_response::json, problems::refused,
+    respond::run_detached, state::AdminState,
+};
+use crate::{
+    api::{FleetKeepRequest, FleetStatus},
+    model::{Actor, Author},
+};
+
+/// This node of the fleet, and what each node has taken up.
+#[utoipa::path(get, path = "/v1/fleet", tag = "fleet",
+    responses((status = 200, description = "the fleet, as this node knows it", body = FleetStatus)))]
+pub(super) async fn read_fleet(State(admin): State<AdminState>) -> Response {
+    json(&admin.controller.fleet_status())
+}
+
+/// Ends all disputes of this node: rollbacks that were made here without the store and that a change elsewhere contradicts.
+///
+/// It also ends the stop of a node whose store is not the one that it followed, or an older one. 503 if the store cannot be
+/// reached: what is live stays.
+#[utoipa::path(post, path = "/v1/fleet/keep", tag = "fleet", request_body = FleetKeepRequest,
+    responses((status = 200, description = "the fleet afterwards", body = FleetStatus)))]
+pub(super) async fn keep_in_fleet(
+    State(admin): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    Body(FleetKeepRequest { keep }): Body<FleetKeepRequest>,
+) -> Result<Response, ApiError> {
+    let controller = Arc::clone(&admin.controller);
+    let by = Author {
+        actor: Actor::Api,
+        name: caller.name.to_string(),
+        message: None,
+        idempotency_key: None,
+        group: None,
+    };
+    let work = async move { controller.keep_in_fleet(keep, by).await };
+    let status = run_detached(work).await?.map_err(refused)?;
+    Ok(json(&status))
+}

@@ -1,0 +1,121 @@
+//! Subcommands of a fleet.
+
+use clap::{Subcommand, ValueEnum};
+use hyper::Method;
+
+use super::{
+    client::{ApiRequest, Client},
+    exit::Failure,
+    output::Out,
+    text::{Columns, clean},
+};
+use crate::api::{FleetKeepRequest, FleetSide, FleetState, FleetStatus};
+
+/// Help below the list of its subcommands.
+pub(super) const FLEET_HELP: &str = "Proxies with the same `[fleet]` in their configuration share one table, by etcd (docs/fleet.md).\n\nExamples:\n  switchback fleet status\n  switchback fleet keep mine";
+
+/// Subcommands of a fleet.
+#[derive(Debug, Subcommand)]
+pub(super) enum FleetVerb {
+    /// Show the nodes, and what each has taken up
+    #[command(after_help = "Example:\n  switchback fleet status")]
+    Status,
+    /// End the disputes of this node: keep what is live here, or take what the fleet has
+    #[command(
+        after_help = "A rollback that was made here without etcd, and that somebody contradicts elsewhere, is in dispute until somebody decides.\n\nExamples:\n  switchback fleet keep mine\n  switchback fleet keep theirs"
+    )]
+    Keep {
+        /// The side that is kept
+        side: SideArg,
+    },
+}
+
+/// Side of a dispute, as an argument.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum SideArg {
+    /// Keep what is live on this node
+    Mine,
+    /// Take what the fleet has
+    Theirs,
+}
+
+impl From<SideArg> for FleetSide {
+    fn from(side: SideArg) -> Self {
+        match side {
+            SideArg::Mine => Self::Mine,
+            SideArg::Theirs => Self::Theirs,
+        }
+    }
+}
+
+pub(super) async fn fleet(client: &Client, verb: FleetVerb) -> Result<Out, Failure> {
+    let request = match verb {
+        FleetVerb::Status => ApiRequest::get("/v1/fleet"),
+        FleetVerb::Keep { side } => {
+            let body = FleetKeepRequest { keep: side.into() };
+            ApiRequest::of(Method::POST, "/v1/fleet/keep").json(&body)
+        }
+    };
+    let answer = client.send(request).await?;
+    let status: FleetStatus = answer.read()?;
+    Ok(Out {
+        text: shown(&status),
+        json: answer.body,
+    })
+}
+
+fn shown(status: &FleetStatus) -> String {
+    let Some(node) = &status.node else {
+        return "this proxy is in no fleet: it has no `[fleet]` in its configuration\n".to_owned();
+    };
+    let mut text = format!(
+        "{} {} revision {} of the fleet\n",
+        clean(node),
+        words(status.state),
+        status.revision
+    );
+    if let Some(reason) = &status.reason {
+        text += &format!("  reason: {}\n", clean(reason));
+    }
+    if let Some(contact) = status.last_contact {
+        text += &format!("  last contact with etcd: {contact}\n");
+    }
+    for rollback in &status.rollbacks {
+        let state = if rollback.disputed {
+            "in dispute: `switchback fleet keep mine` or `theirs`"
+        } else {
+            "not in the fleet yet"
+        };
+        text += &format!("  rolled back here: {} ({state})\n", rollback.part);
+    }
+    let mut rows = Columns::titled(&["NODE", "VERSION", "REVISION", "LIVE", "DIGEST", "STATE"]);
+    let last = status.nodes.iter().map(|node| node.revision).max();
+    let last = last.unwrap_or_default().max(status.revision);
+    for node in &status.nodes {
+        let state = match (&node.reason, node.disputed, last - node.revision.min(last)) {
+            (Some(reason), ..) => clean(reason),
+            (None, 0, 0) => "current".to_owned(),
+            (None, 0, behind) => format!("{behind} behind"),
+            (None, disputed, _) => format!("{disputed} in dispute"),
+        };
+        let digest: String = node.digest.to_string().chars().take(12).collect();
+        rows.row(vec![
+            clean(&node.node),
+            clean(&node.version),
+            node.revision.to_string(),
+            node.live.to_string(),
+            digest,
+            state,
+        ]);
+    }
+    text + &rows.shown()
+}
+
+const fn words(state: FleetState) -> &'static str {
+    match state {
+        FleetState::Off => "shares nothing;",
+        FleetState::Following => "follows its fleet:",
+        FleetState::Alone => "is without etcd: it serves",
+        FleetState::Stopped => "has stopped at",
+    }
+}

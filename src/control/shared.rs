@@ -1,0 +1,257 @@
+//! The place of this node in a table that several proxies share: the revision of the fleet that it has taken up, the table
+//! there, and its own rollbacks that the fleet does not have yet.
+//!
+//! A node that shares nothing has all of this empty, and no task.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+use super::{ControlError, clock::now};
+use crate::{
+    api::{FleetNode, FleetState, Timestamp},
+    model::{Actor, Author, ChangeError, ChangeSet, SharedMark, TablePart, TableState},
+    shared_table::{
+        ChangeKind, Followed, LocalRollbacks, SharedRevision, SharedStore, apply_all, keep_parts,
+    },
+    table::Swapped,
+};
+
+/// The place of this node in its fleet.
+#[derive(Debug, Default)]
+pub(super) struct SharedTable {
+    node: OnceLock<Node>,
+    // Held for moments. Where the index is locked as well, that comes first.
+    state: Mutex<SharedState>,
+    wake: Notify,
+    // True once the node may follow: not while another process still has the history.
+    has_begun: AtomicBool,
+}
+
+/// This node, and the store that it follows.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) store: Arc<dyn SharedStore>,
+}
+
+/// The fleet as this node knows it.
+#[derive(Debug, Default)]
+pub(super) struct SharedState {
+    /// Revision of the fleet that is taken up.
+    pub(super) revision: u64,
+    /// The table of the fleet; none until it was read.
+    pub(super) table: Option<TableState>,
+    /// Revision of that table: at a start it is read again from an earlier one on.
+    pub(super) read: u64,
+    pub(super) rollbacks: LocalRollbacks,
+    pub(super) standing: FleetState,
+    /// The reason, where it does not follow.
+    pub(super) reason: Option<String>,
+    /// The reason, where the table of the fleet cannot be live here.
+    pub(super) blocked: Option<String>,
+    pub(super) contact: Option<Timestamp>,
+    /// Revision of the fleet that all workers have taken up.
+    pub(super) taken_up: u64,
+    pub(super) nodes: Vec<FleetNode>,
+}
+
+// === impl SharedTable ===
+
+impl SharedTable {
+    /// Makes this a node of a fleet, at the place where its history left it.
+    pub(super) fn join(&self, node: Node, mark: Option<&SharedMark>) {
+        {
+            let mut state = self.state();
+            if let Some(mark) = mark {
+                state.revision = mark.revision;
+                state.rollbacks = mark.rollbacks.clone().into();
+            }
+            state.standing = FleetState::Alone;
+            state.reason = Some("the store was not reached yet".to_owned());
+        }
+        drop(self.node.set(node));
+    }
+
+    pub(super) fn node(&self) -> Option<&Node> {
+        self.node.get()
+    }
+
+    // Safe to ignore poisoning: what panics under this lock leaves each field whole.
+    pub(super) fn state(&self) -> MutexGuard<'_, SharedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place that a record gets that is made now; none on a proxy of its own.
+    pub(super) fn mark(&self) -> Option<SharedMark> {
+        self.node.get()?;
+        let state = self.state();
+        Some(SharedMark {
+            revision: state.revision,
+            rollbacks: state.rollbacks.all().to_vec(),
+        })
+    }
+
+    /// Notes a rollback in the same step that makes it live, under the lock of the index: what follows the fleet sees both
+    /// or neither. The place that its record gets; none on a proxy of its own.
+    pub(super) fn roll_back(&self, swapped: &Swapped, by: &Author) -> Option<SharedMark> {
+        let node = self.node.get()?;
+        let (before, after) = (swapped.replaced.state(), swapped.table.state());
+        let parts = ChangeSet::between(&before, &after);
+        let id = format!(
+            "{}-{}-{}",
+            node.name,
+            swapped.table.revision(),
+            now().millis()
+        );
+        {
+            let mut state = self.state();
+            let (of, by_machine) = (state.revision, by.actor == Actor::System);
+            let parts = parts.parts();
+            state.rollbacks.roll_back(parts, &id, of, by_machine);
+        }
+        self.wake();
+        self.mark()
+    }
+
+    /// Lets the loop follow the fleet.
+    pub(super) fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) async fn begun(&self) {
+        while !self.has_begun.load(Ordering::Acquire) {
+            self.woken().await;
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+// === impl SharedState ===
+
+impl SharedState {
+    /// The table and its revision, if changes can be made on it.
+    ///
+    /// # Errors
+    /// When the node does not follow the store.
+    pub(super) fn base(&self) -> Result<&TableState, ControlError> {
+        let table = self.table.as_ref();
+        let table = table.filter(|_| self.read == self.revision);
+        if let (FleetState::Following, Some(table)) = (self.standing, table) {
+            return Ok(table);
+        }
+        Err(ControlError::NotShared {
+            reason: self.reason.clone().unwrap_or_default(),
+            is_unknown: false,
+        })
+    }
+
+    /// Takes up the next revision of the fleet. Of one that the process before has taken up only the table is made.
+    ///
+    /// # Errors
+    /// The reason when it does not lead to the table that it names: this version must not follow it then.
+    pub(super) fn take(&mut self, number: u64, revision: &SharedRevision) -> Result<(), String> {
+        let before = self.table.clone().unwrap_or_default();
+        if number != self.read + 1 {
+            return Err(format!("revision {} is the one before it here", self.read));
+        }
+        let table = apply_all(&revision.changes, &before).map_err(|error| error.to_string())?;
+        if table.spec.digest() != revision.digest {
+            return Err("its changes do not lead to the table that it names".to_owned());
+        }
+        if number > self.revision {
+            self.rollbacks.follow(Followed {
+                kind: revision.kind,
+                parts: &parts_between(&before, &table),
+                settles: &revision.settles,
+            });
+            self.revision = number;
+        }
+        self.read = number;
+        self.table = Some(table);
+        Ok(())
+    }
+
+    /// Forgets the fleet, but for the number that is taken up: the store is read anew.
+    pub(super) fn forget(&mut self, revision: u64) {
+        (self.revision, self.read, self.table) = (revision, 0, None);
+        self.rollbacks = LocalRollbacks::default();
+        self.stop(FleetState::Alone, "the store is read anew".to_owned());
+    }
+
+    /// The table that is to be live on this node: that of the fleet, and beside it what was rolled back here.
+    pub(super) fn wanted(&self, live: &TableState) -> Result<TableState, ChangeError> {
+        let table = self.table.as_ref().filter(|_| self.read == self.revision);
+        let Some(table) = table else {
+            return Ok(live.clone());
+        };
+        let kept = self.rollbacks.all().iter().map(|one| &one.part);
+        let wanted = keep_parts(table, kept, live)?;
+        // Of versions that the fleet does not know this node keeps what it had, for the way back.
+        let is_known = |(key, roster): (_, _)| live.rosters.get(key) == Some(roster);
+        let rosters = if wanted.rosters.iter().all(is_known) {
+            Arc::clone(&live.rosters)
+        } else {
+            let mut rosters = (*live.rosters).clone();
+            let new = wanted.rosters.iter();
+            rosters.extend(new.map(|(key, roster)| (key.clone(), Arc::clone(roster))));
+            Arc::new(rosters)
+        };
+        Ok(TableState { rosters, ..wanted })
+    }
+
+    /// Notes the reason for which the table of the fleet cannot be live here, or that it is.
+    pub(super) fn block(&mut self, reason: Option<String>) {
+        if let Some(reason) = reason.as_ref().filter(|_| self.blocked != reason) {
+            tracing::error!(reason, "what the fleet has cannot be live on this node");
+        }
+        self.blocked = reason;
+    }
+
+    pub(super) fn answered(&mut self) {
+        self.contact = Some(now());
+    }
+
+    pub(super) fn stop(&mut self, standing: FleetState, reason: String) {
+        if self.standing != standing {
+            tracing::warn!(%reason, state = ?standing, "this node does not follow its fleet");
+        }
+        self.standing = standing;
+        self.reason = Some(reason);
+    }
+
+    pub(super) fn follow_again(&mut self) {
+        if self.standing != FleetState::Following {
+            tracing::info!(revision = self.revision, "this node follows its fleet");
+        }
+        self.standing = FleetState::Following;
+        self.reason = None;
+    }
+}
+
+/// The parts that differ between two tables.
+pub(super) fn parts_between(before: &TableState, after: &TableState) -> BTreeSet<TablePart> {
+    ChangeSet::between(before, after).parts().collect()
+}
+
+/// The origin of a change, by its author.
+pub(super) fn kind_of(by: &Author) -> ChangeKind {
+    match by.actor {
+        Actor::System => ChangeKind::Machine,
+        Actor::Api | Actor::File => ChangeKind::Human,
+    }
+}

@@ -1,0 +1,224 @@
+//! A publish on a node of a fleet: proposal → one transaction of the store → live, here as on every other node.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Consent, ControlError, Controller, Expected, RollbackTo,
+    clock::now_ms,
+    proposal::Proposal,
+    shared::{Node, kind_of, parts_between},
+    shared_live::Occasion,
+    swap::AppliedSwap,
+    withdrawal::Withdrawal,
+};
+use crate::{
+    model::{Author, LocalRollback, TablePart, TableState},
+    shared_table::{
+        Appended, ChangeKind, NewRevision, SharedRevision, apply_all, changes_between,
+        encode_table, keep_parts,
+    },
+    table::{Leave, RoutingTable},
+};
+
+/// Every so many revisions the whole table is stored beside one, so that a new node need not read all.
+const WHOLE_EVERY: u64 = 64;
+/// Number of revisions that the store keeps.
+const KEPT: u64 = 1_024;
+/// Number of times that a change is tried again while other nodes are faster.
+pub(super) const MOST_OVERTAKEN: usize = 5;
+
+/// A revision of the fleet that is to be committed.
+pub(super) struct Draft {
+    number: u64,
+    revision: SharedRevision,
+    table: TableState,
+}
+
+impl Controller {
+    /// Commits a proposal to the fleet and makes it live. The caller holds the publish lock.
+    ///
+    /// # Errors
+    /// [`ControlError::Overtaken`] when another node was faster, and nothing has changed.
+    /// [`ControlError::NotShared`] when the store did not take it.
+    pub(super) async fn publish_to_fleet(
+        &self,
+        node: &Node,
+        live: &RoutingTable,
+        proposal: Proposal,
+        by: Author,
+    ) -> Result<AppliedSwap<'_>, ControlError> {
+        let draft = self.draft_of(node, live, &proposal, &by)?;
+        let order = proposal.order.as_ref();
+        if order.is_some_and(Withdrawal::is_withdrawn) {
+            return Err(ControlError::Overtaken);
+        }
+        self.commit(node, draft).await?;
+        let request = self.idempotency.request_of(&by).or(proposal.request);
+        let occasion = Occasion {
+            kind: kind_of(&by),
+            by,
+            leave: proposal.leave(),
+            asked: Some((proposal.change, proposal.cause, request)),
+        };
+        let Some(swap) = self.bring_live(&occasion).await? else {
+            return Err(ControlError::NotShared {
+                reason: "the fleet has the change, and a rollback on this node was made meanwhile: `switchback fleet status`".to_owned(),
+                is_unknown: true,
+            });
+        };
+        self.log.wait_durable(swap.record.revision).await;
+        if order.is_some_and(Withdrawal::is_withdrawn) {
+            return Err(self.undo_withdrawn(swap, occasion.by).await);
+        }
+        if let Some(file) = &proposal.imported {
+            let within = self.settings.durable_within;
+            if let Err(error) = self.log.remember_import(file, within).await {
+                tracing::warn!(%error, "the imported file is not remembered; the next start compares with the one before it");
+            }
+            self.log.index().imported = Some(Arc::clone(file));
+        }
+        Ok(swap)
+    }
+
+    /// Takes back an order that was withdrawn while the store had it already.
+    async fn undo_withdrawn(&self, swap: AppliedSwap<'_>, by: Author) -> ControlError {
+        let live = Expected::Unchanged(swap.record.revision);
+        drop(swap);
+        let consent = Consent {
+            force: true,
+            ..Consent::default()
+        };
+        let back = Box::pin(self.rollback(RollbackTo::Step, by, live, consent));
+        match back.await {
+            Ok(_) => ControlError::Overtaken,
+            Err(error) => error,
+        }
+    }
+
+    /// The revision of the fleet that a proposal leads to: what it touches, and nothing that this node has beside the fleet.
+    fn draft_of(
+        &self,
+        node: &Node,
+        live: &RoutingTable,
+        proposal: &Proposal,
+        by: &Author,
+    ) -> Result<Draft, ControlError> {
+        let state = self.shared.state();
+        let base = state.base()?;
+        let changes = changes_between(&live.state(), &proposal.state);
+        let table = apply_all(&changes, base)?;
+        let parts = parts_between(base, &table);
+        let kind = kind_of(by);
+        let settles = state.rollbacks.ids_of(&parts);
+        if kind == ChangeKind::Machine && !settles.is_empty() {
+            return Err(ControlError::NotShared {
+                reason:
+                    "a person rolled this back on this node, and the fleet does not have that yet"
+                        .to_owned(),
+                is_unknown: false,
+            });
+        }
+        let (number, changes) = (state.revision + 1, changes_between(base, &table));
+        drop(state);
+        let Leave {
+            cause,
+            by_route,
+            cut,
+        } = proposal.leave();
+        let revision = SharedRevision {
+            kind,
+            changes,
+            digest: table.spec.digest(),
+            settles,
+            leave: cause,
+            leave_by_route: by_route.map(|all| (*all).clone()).unwrap_or_default(),
+            cut,
+            ..new_revision(node, by.clone())
+        };
+        Ok(Draft {
+            number,
+            revision,
+            table,
+        })
+    }
+
+    /// The revision of the fleet that publishes rollbacks of this node.
+    pub(super) fn draft_of_rollbacks(
+        &self,
+        node: &Node,
+        by: Author,
+        rollbacks: &[LocalRollback],
+    ) -> Result<Draft, ControlError> {
+        let _index = self.log.index();
+        let live = self.table.load().state();
+        let state = self.shared.state();
+        let base = state.base()?;
+        let parts: BTreeSet<&TablePart> = rollbacks.iter().map(|one| &one.part).collect();
+        let table = keep_parts(base, parts, &live)?;
+        Ok(Draft {
+            number: state.revision + 1,
+            revision: SharedRevision {
+                kind: ChangeKind::Rollback,
+                changes: changes_between(base, &table),
+                digest: table.spec.digest(),
+                settles: rollbacks.iter().map(|one| one.id.clone()).collect(),
+                leave: Leave::ROLLBACK.cause,
+                ..new_revision(node, by)
+            },
+            table,
+        })
+    }
+
+    /// The revision of the fleet that gives it a table of this node: its first one, or the end of a stop.
+    pub(super) fn draft_of_state(&self, node: &Node, by: Author, live: TableState) -> Draft {
+        let state = self.shared.state();
+        let base = state.table.clone().unwrap_or_default();
+        Draft {
+            number: state.revision + 1,
+            revision: SharedRevision {
+                changes: changes_between(&base, &live),
+                digest: live.spec.digest(),
+                ..new_revision(node, by)
+            },
+            table: live,
+        }
+    }
+
+    /// Appends a revision to the store, and takes it up.
+    pub(super) async fn commit(&self, node: &Node, draft: Draft) -> Result<(), ControlError> {
+        let Draft {
+            number,
+            revision,
+            table,
+        } = draft;
+        let is_whole = number % WHOLE_EVERY == 1;
+        let next = NewRevision {
+            number,
+            revision: revision.encode(),
+            table: is_whole.then(|| encode_table(&table)),
+            oldest: (is_whole && number > KEPT).then(|| number - KEPT),
+        };
+        match node.store.append(next).await {
+            Ok(Appended::Done) => {}
+            Ok(Appended::Overtaken) => return Err(ControlError::Overtaken),
+            Err(error) => {
+                self.shared.wake();
+                return Err(error.into());
+            }
+        }
+        let mut state = self.shared.state();
+        state.answered();
+        state
+            .take(number, &revision)
+            .map_err(|reason| ControlError::NotShared {
+                reason,
+                is_unknown: true,
+            })
+    }
+}
+
+fn new_revision(node: &Node, by: Author) -> SharedRevision {
+    let at_ms = now_ms();
+    let id = format!("{}-{at_ms}-{:x}", node.name, rand::random::<u64>());
+    SharedRevision::new(id, node.name.clone(), at_ms, by)
+}

@@ -1,0 +1,141 @@
+//! Reports of a node to its fleet: the rollbacks that were made on it, and how far it is.
+
+use super::{
+    ControlError, Controller,
+    clock::now,
+    shared::{Node, parts_between},
+};
+use crate::{
+    api::FleetNode,
+    model::{Actor, Author},
+    shared_table::StoreError,
+    telemetry::ErrorChain,
+};
+
+/// Reason why a node could not follow.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The store did not answer: it is tried again.
+    Store(StoreError),
+    /// A person has to decide.
+    Stopped(String),
+    /// Others were faster, or this node is busy: it is tried again at once.
+    Again,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NotShared { reason, is_unknown } => {
+                Failure::Store(StoreError { reason, is_unknown })
+            }
+            ControlError::Overtaken | ControlError::Busy => Failure::Again,
+            other => Failure::Stopped(ErrorChain(&other).to_string()),
+        }
+    }
+}
+
+impl From<Failure> for ControlError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error.into(),
+            Failure::Stopped(reason) => Self::NotShared {
+                reason,
+                is_unknown: false,
+            },
+            Failure::Again => Self::Overtaken,
+        }
+    }
+}
+
+impl Controller {
+    /// Publishes what was rolled back here and nobody contradicts.
+    pub(super) async fn publish_rollbacks(&self, node: &Node) -> Result<(), Failure> {
+        if self.shared.state().rollbacks.all().is_empty() {
+            return Ok(());
+        }
+        let _lock = self.publish_lock().await.map_err(|_| Failure::Again)?;
+        let live = self.table.load().state();
+        let rollbacks = {
+            let state = self.shared.state();
+            let base = state.base().map_err(Failure::from)?;
+            let differ = parts_between(base, &live);
+            state.rollbacks.to_publish(|part| !differ.contains(part))
+        };
+        if rollbacks.is_empty() {
+            return Ok(());
+        }
+        let by = self.author_of_rollbacks();
+        match self.draft_of_rollbacks(node, by, &rollbacks) {
+            Ok(draft) => self.commit(node, draft).await.map_err(Failure::from),
+            Err(error) => {
+                let reason = format!("a rollback of this node does not fit the fleet: {error}");
+                self.shared.state().block(Some(reason));
+                Ok(())
+            }
+        }
+    }
+
+    /// The author of the latest rollback that is live here.
+    fn author_of_rollbacks(&self) -> Author {
+        let index = self.log.index();
+        let mut latest = index.kept().values().rev();
+        let latest = latest.find(|kept| kept.record.cause.is_rollback());
+        let by = latest.map(|kept| Author {
+            idempotency_key: None,
+            group: None,
+            ..kept.record.author.clone()
+        });
+        by.unwrap_or_else(|| author("a rollback".to_owned()))
+    }
+
+    /// Says what all workers of this node have taken up, and reads what the others say.
+    pub(super) async fn report_to_fleet(&self, node: &Node) -> Result<(), Failure> {
+        let live = self.table.load();
+        let has_all = self.table.waiting_for(live.revision()).is_empty();
+        let report = {
+            let mut state = self.shared.state();
+            if has_all && state.blocked.is_none() {
+                state.taken_up = state.revision;
+            }
+            FleetNode {
+                node: node.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                revision: state.taken_up,
+                live: live.revision(),
+                digest: live.digest(),
+                rollbacks: state.rollbacks.all().len(),
+                disputed: state.rollbacks.disputed().count(),
+                reason: state.blocked.clone(),
+                reported_at: now(),
+            }
+        };
+        let text = serde_json::to_vec(&report).unwrap_or_default();
+        node.store.report(text).await?;
+        let reports = node.store.reports().await?;
+        let nodes = reports
+            .iter()
+            .filter_map(|text| serde_json::from_slice(text).ok());
+        let mut nodes: Vec<FleetNode> = nodes.collect();
+        nodes.sort_by(|one, other| one.node.cmp(&other.node));
+        self.shared.state().nodes = nodes;
+        Ok(())
+    }
+}
+
+/// The author of what nobody has asked for on this node.
+pub(super) fn author(message: String) -> Author {
+    Author {
+        actor: Actor::Api,
+        name: "fleet".to_owned(),
+        message: Some(message),
+        idempotency_key: None,
+        group: None,
+    }
+}

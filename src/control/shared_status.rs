@@ -1,0 +1,117 @@
+//! The fleet as this node knows it, and the end of its disputes.
+
+use super::{
+    ControlError, Controller, shared::Node, shared_live::Occasion, shared_publish::MOST_OVERTAKEN,
+};
+use crate::{
+    api::{FleetSide, FleetState, FleetStatus},
+    model::{Author, LocalRollback},
+    shared_table::ChangeKind,
+    table::Leave,
+};
+
+impl Controller {
+    /// This node of the fleet, and what all nodes have taken up.
+    pub fn fleet_status(&self) -> FleetStatus {
+        let Some(node) = self.shared.node() else {
+            return FleetStatus::default();
+        };
+        let state = self.shared.state();
+        FleetStatus {
+            state: state.standing,
+            reason: state.reason.clone().or_else(|| state.blocked.clone()),
+            node: Some(node.name.clone()),
+            revision: state.revision,
+            last_contact: state.contact,
+            rollbacks: state.rollbacks.all().to_vec(),
+            nodes: state.nodes.clone(),
+        }
+    }
+
+    /// Ends all disputes of this node, and the stop before a store that is not the one that it followed.
+    ///
+    /// # Errors
+    /// When this is no node of a fleet, or when the store does not take what is kept.
+    pub async fn keep_in_fleet(
+        &self,
+        side: FleetSide,
+        by: Author,
+    ) -> Result<FleetStatus, ControlError> {
+        let Some(node) = self.shared.node() else {
+            return Err(ControlError::NotShared {
+                reason: "this proxy is no node of a fleet: there is no `[fleet]`".to_owned(),
+                is_unknown: false,
+            });
+        };
+        tracing::info!(target: "audit", name = %by.name, ?side, "the disputes of this node are decided");
+        let is_stopped = self.shared.state().standing == FleetState::Stopped;
+        match (side, is_stopped) {
+            (FleetSide::Theirs, true) => self.join_anew().await?,
+            (FleetSide::Mine, true) => self.overwrite_fleet(node, by).await?,
+            (FleetSide::Theirs, false) => self.take_theirs(by).await?,
+            (FleetSide::Mine, false) => self.publish_mine(node, by).await?,
+        }
+        self.shared.wake();
+        Ok(self.fleet_status())
+    }
+
+    /// Takes the table of the store, as a node that was in no fleet before.
+    async fn join_anew(&self) -> Result<(), ControlError> {
+        self.shared.state().forget(0);
+        if self.catch_up().await {
+            return Ok(());
+        }
+        let reason = self.shared.state().reason.clone().unwrap_or_default();
+        Err(ControlError::NotShared {
+            reason,
+            is_unknown: false,
+        })
+    }
+
+    /// Gives the store the table of this node, on top of what it has.
+    async fn overwrite_fleet(&self, node: &Node, by: Author) -> Result<(), ControlError> {
+        self.read_anew(node).await?;
+        let _lock = self.publish_lock().await?;
+        let draft = self.draft_of_state(node, by, self.table.load().state());
+        self.commit(node, draft).await
+    }
+
+    async fn take_theirs(&self, by: Author) -> Result<(), ControlError> {
+        let _lock = self.publish_lock().await?;
+        {
+            let mut state = self.shared.state();
+            state.base()?;
+            state.rollbacks.give_up_disputed();
+        }
+        let occasion = Occasion {
+            by,
+            kind: ChangeKind::Human,
+            leave: Leave::SPLIT,
+            asked: None,
+        };
+        if let Some(swap) = self.bring_live(&occasion).await? {
+            self.finish(swap).await;
+        }
+        Ok(())
+    }
+
+    async fn publish_mine(&self, node: &Node, by: Author) -> Result<(), ControlError> {
+        for _ in 0..MOST_OVERTAKEN {
+            {
+                let _lock = self.publish_lock().await?;
+                let disputed: Vec<LocalRollback> =
+                    self.shared.state().rollbacks.disputed().cloned().collect();
+                if disputed.is_empty() {
+                    return Ok(());
+                }
+                let draft = self.draft_of_rollbacks(node, by.clone(), &disputed)?;
+                match self.commit(node, draft).await {
+                    Err(ControlError::Overtaken) => {}
+                    committed => return committed,
+                }
+            }
+            self.catch_up().await;
+        }
+        Err(ControlError::Overtaken)
+    }
+}

@@ -1,0 +1,327 @@
+//! The store of a fleet on etcd.
+//!
+//! Under the prefix there are `last` with the number of the last revision, `revisions/N`, `tables/N` with the whole table
+//! beside some of them, and `nodes/NAME` under the lease of that node. A revision is one transaction that compares `last`,
+//! so of two nodes that write at once one wins.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use super::ServerError;
+use crate::{
+    config::{Config, FleetSettings},
+    control::Controller,
+    etcd::{
+        Committed, Compare, EtcdClient, EtcdError, EtcdSettings, EtcdUser, KeyRange, KeyValue,
+        LeaseId, Operation, Transaction, Watch, WatchMessage,
+    },
+    model::Problem,
+    net::{CertificateFiles, ClientTlsSettings},
+    shared_table::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
+    telemetry::ErrorChain,
+};
+
+/// Timeout for a call, and the pause after which another member is asked as well.
+const CALL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(300));
+/// Time after which a silent watch is begun again.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Digits of a number in a key, so that keys are in the order of the numbers.
+const DIGITS: usize = 20;
+
+/// The store.
+#[derive(Debug)]
+struct EtcdStore {
+    client: EtcdClient,
+    prefix: String,
+    node: String,
+    lease: LeaseId,
+    lease_time: Duration,
+    // The revision of etcd at which the head was read last.
+    seen: AtomicU64,
+    watch: Mutex<Option<Watch>>,
+}
+
+/// Makes the controller a node of the fleet of the configuration, if there is one.
+pub(super) fn join(config: &Config, controller: &Controller) -> Result<(), ServerError> {
+    let Some(fleet) = &config.fleet else {
+        return Ok(());
+    };
+    let store = EtcdStore::load(fleet).map_err(ServerError::Fleet)?;
+    controller.join_fleet(store.node.clone(), Arc::new(store));
+    Ok(())
+}
+
+impl EtcdStore {
+    fn load(fleet: &FleetSettings) -> Result<Self, Problem> {
+        let node = match &fleet.node {
+            Some(node) => node.clone(),
+            None => host_name()?,
+        };
+        let pair = fleet.cert.clone().zip(fleet.key.clone());
+        let tls = ClientTlsSettings {
+            ca: fleet.ca.clone(),
+            client_certificate: pair.map(|(cert, key)| CertificateFiles { cert, key }),
+            server_name: None,
+        };
+        let settings = EtcdSettings {
+            tls: Some(tls),
+            user: user(fleet)?,
+            timeout: CALL.0,
+            hedge_after: CALL.1,
+            silence: SILENCE,
+            ..EtcdSettings::new(fleet.etcd.clone())
+        };
+        let client = EtcdClient::load(settings);
+        let client =
+            client.map_err(|error| Problem::new("fleet.etcd", ErrorChain(&error).to_string()))?;
+        Ok(Self {
+            client,
+            prefix: fleet.prefix.clone(),
+            node,
+            lease: LeaseId::new(rand::random()),
+            lease_time: fleet.lease.0,
+            seen: AtomicU64::new(0),
+            watch: Mutex::default(),
+        })
+    }
+
+    fn key(&self, rest: &str) -> Vec<u8> {
+        format!("{}/{rest}", self.prefix).into_bytes()
+    }
+
+    fn numbered(&self, folder: &str, number: u64) -> Vec<u8> {
+        self.key(&format!("{folder}/{number:0DIGITS$}"))
+    }
+
+    async fn read_head(&self) -> Result<Head, StoreError> {
+        let read = self
+            .client
+            .get(&self.key("last"))
+            .await
+            .map_err(StoreError::from)?;
+        self.seen.store(read.store.revision, Ordering::Release);
+        let Some(pair) = read.pairs.first() else {
+            return Ok(Head::default());
+        };
+        let text = String::from_utf8_lossy(&pair.value);
+        let mut numbers = text.split(' ').map(str::parse);
+        let (Some(Ok(last)), Some(Ok(whole))) = (numbers.next(), numbers.next()) else {
+            return Err(StoreError {
+                reason: format!("`{}/last` in etcd is not of a fleet", self.prefix),
+                is_unknown: false,
+            });
+        };
+        Ok(Head { last, whole })
+    }
+
+    async fn read_numbered(
+        &self,
+        folder: &str,
+        (from, to): (u64, u64),
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let (start, end) = (
+            self.numbered(folder, from),
+            self.numbered(folder, to.saturating_add(1)),
+        );
+        let read = self.client.range(&KeyRange::between(start, end)).await;
+        let pairs = read.map_err(StoreError::from)?.pairs.into_iter();
+        Ok(pairs.filter_map(numbered_value).collect())
+    }
+
+    async fn append_one(&self, next: NewRevision) -> Result<Appended, StoreError> {
+        let head = self.read_head().await?;
+        if head.last + 1 != next.number {
+            return Ok(Appended::Overtaken);
+        }
+        let whole = if next.table.is_some() {
+            next.number
+        } else {
+            head.whole
+        };
+        let (last, key) = (self.key("last"), self.numbered("revisions", next.number));
+        let before = format!("{} {}", head.last, head.whole);
+        let compare = if head.last == 0 {
+            Compare::Absent(last.clone())
+        } else {
+            Compare::Value {
+                key: last.clone(),
+                equals: before.into_bytes(),
+            }
+        };
+        let put = |key: &[u8], value: Vec<u8>| Operation::Put {
+            key: key.to_vec(),
+            value,
+            lease: None,
+        };
+        let mut then = vec![
+            put(&last, format!("{} {whole}", next.number).into_bytes()),
+            put(&key, next.revision.clone()),
+        ];
+        if let Some(table) = next.table {
+            then.push(put(&self.numbered("tables", next.number), table));
+        }
+        if let Some(oldest) = next.oldest {
+            for folder in ["revisions", "tables"] {
+                let range =
+                    KeyRange::between(self.numbered(folder, 0), self.numbered(folder, oldest));
+                then.push(Operation::Delete(range));
+            }
+        }
+        // It may be sent twice: a revision is appended once, and is found by its own bytes.
+        let transaction = Transaction {
+            compare: vec![compare],
+            then,
+            otherwise: vec![Operation::Get(KeyRange::one(key.clone()))],
+            repeatable: true,
+        };
+        let committed = self
+            .client
+            .commit(&transaction)
+            .await
+            .map_err(StoreError::from)?;
+        Ok(outcome(&committed, &key, &next.revision))
+    }
+
+    async fn wait_changed(&self) -> Result<(), StoreError> {
+        let mut place = self.watch.lock().await;
+        let from = self.seen.load(Ordering::Acquire) + 1;
+        let watch = place.get_or_insert_with(|| {
+            let last = KeyRange::one(self.key("last"));
+            self.client.watch(last, from)
+        });
+        loop {
+            match watch.next().await {
+                WatchMessage::Events { .. } => return Ok(()),
+                WatchMessage::Progress(_) => {}
+                // What is there is read by whoever waits for this.
+                WatchMessage::Compacted { at } => {
+                    watch.restart(at.max(from));
+                    return Ok(());
+                }
+                WatchMessage::StoreReplaced { now, .. } => {
+                    watch.restart(now + 1);
+                    return Ok(());
+                }
+                WatchMessage::Interrupted(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn write_report(&self, report: Vec<u8>) -> Result<(), StoreError> {
+        let granted = match self.client.keep_alive(self.lease).await {
+            Err(EtcdError::LeaseNotFound) => {
+                self.client.grant_lease(self.lease, self.lease_time).await
+            }
+            kept => kept,
+        };
+        granted.map_err(StoreError::from)?;
+        let put = Operation::Put {
+            key: self.key(&format!("nodes/{}", self.node)),
+            value: report,
+            lease: Some(self.lease),
+        };
+        let transaction = Transaction {
+            compare: Vec::new(),
+            then: vec![put],
+            otherwise: Vec::new(),
+            repeatable: true,
+        };
+        self.client
+            .commit(&transaction)
+            .await
+            .map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    async fn read_reports(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let nodes = KeyRange::prefix(self.key("nodes/"));
+        let read = self.client.range(&nodes).await.map_err(StoreError::from)?;
+        Ok(read.pairs.into_iter().map(|pair| pair.value).collect())
+    }
+}
+
+impl SharedStore for EtcdStore {
+    fn head(&self) -> Answer<'_, Head> {
+        Box::pin(self.read_head())
+    }
+
+    fn revisions(&self, from: u64, to: u64) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
+        Box::pin(self.read_numbered("revisions", (from, to)))
+    }
+
+    fn table(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let read = self.read_numbered("tables", (number, number)).await?;
+            Ok(read.into_iter().next().map(|(_, table)| table))
+        })
+    }
+
+    fn append(&self, next: NewRevision) -> Answer<'_, Appended> {
+        Box::pin(self.append_one(next))
+    }
+
+    fn changed(&self) -> Answer<'_, ()> {
+        Box::pin(self.wait_changed())
+    }
+
+    fn report(&self, report: Vec<u8>) -> Answer<'_, ()> {
+        Box::pin(self.write_report(report))
+    }
+
+    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>> {
+        Box::pin(self.read_reports())
+    }
+}
+
+fn outcome(committed: &Committed, key: &[u8], revision: &[u8]) -> Appended {
+    if committed.succeeded || committed.holds(key, revision) {
+        return Appended::Done;
+    }
+    Appended::Overtaken
+}
+
+fn numbered_value(pair: KeyValue) -> Option<(u64, Vec<u8>)> {
+    let key = String::from_utf8(pair.key).ok()?;
+    let (_, number) = key.rsplit_once('/')?;
+    Some((number.parse().ok()?, pair.value))
+}
+
+impl From<EtcdError> for StoreError {
+    fn from(error: EtcdError) -> Self {
+        Self {
+            is_unknown: error.outcome_is_unknown(),
+            reason: format!("etcd: {}", ErrorChain(&error)),
+        }
+    }
+}
+
+fn user(fleet: &FleetSettings) -> Result<Option<EtcdUser>, Problem> {
+    let Some((name, file)) = fleet.user.as_ref().zip(fleet.password_file.as_ref()) else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("`{}` cannot be read: {error}", file.display());
+        Problem::new("fleet.password_file", message)
+    })?;
+    Ok(Some(EtcdUser {
+        name: name.clone(),
+        password: text.trim().to_owned(),
+    }))
+}
+
+fn host_name() -> Result<String, Problem> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() {
+        let problem = Problem::new("fleet.node", "this machine has no name");
+        return Err(problem.hint("write `node = \"proxy-1\"`"));
+    }
+    Ok(name.to_owned())
+}

@@ -1,0 +1,19 @@
+//! One table for several proxies: what they write into a store that all of them follow, and the rules by which a node takes
+//! part. No I/O, no clock; ARCHITECTURE.md, "A fleet of proxies", has the protocol.
+//!
+//! - `rules`: the rollbacks of a node that the fleet does not have yet, and what becomes of each of them
+//! - `revision`: a revision of the fleet, and its form in the store
+//! - `parts`: the changes that lead from one table to another, part by part
+//! - `store`: what the store has to be able to do
+
+mod parts;
+mod revision;
+mod rules;
+mod store;
+
+pub use self::{
+    parts::{apply_all, changes_between, keep_parts},
+    revision::{DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table},
+    rules::{ChangeKind, Followed, LocalRollbacks},
+    store::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
+};

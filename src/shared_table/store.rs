@@ -1,0 +1,68 @@
+//! The store that all nodes of a fleet follow: one sequence of revisions, numbered from 1 without gaps.
+
+use std::{fmt::Debug, pin::Pin};
+
+use thiserror::Error;
+
+/// An answer of the store.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The state of the sequence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Number of the last revision; 0 before the first.
+    pub last: u64,
+    /// Number of the last revision that has the whole table beside it; 0 before the first.
+    pub whole: u64,
+}
+
+/// A revision to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRevision {
+    /// Its number: that of the last one, plus one.
+    pub number: u64,
+    /// Its form in the store.
+    pub revision: Vec<u8>,
+    /// The whole table that it leads to, if that is stored as well.
+    pub table: Option<Vec<u8>>,
+    /// Revisions below this number are removed with it.
+    pub oldest: Option<u64>,
+}
+
+/// The outcome of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is the last revision now, and durable.
+    Done,
+    /// Another node was faster: nothing was appended.
+    Overtaken,
+}
+
+/// Error of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct StoreError {
+    /// The reason.
+    pub reason: String,
+    /// True if what was to be written may have been written all the same.
+    pub is_unknown: bool,
+}
+
+/// The store of a fleet. Every call ends by itself within a limit, but [`SharedStore::changed`].
+pub trait SharedStore: Debug + Send + Sync {
+    /// The state of the sequence: a read that no earlier write is missing from.
+    fn head(&self) -> Answer<'_, Head>;
+    /// The revisions from one number to another, both included; those that are not kept are missing.
+    fn revisions(&self, from: u64, to: u64) -> Answer<'_, Vec<(u64, Vec<u8>)>>;
+    /// The whole table beside a revision.
+    fn table(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
+    /// Appends a revision, if its number is the next one.
+    fn append(&self, next: NewRevision) -> Answer<'_, Appended>;
+    /// Waits until a revision may have been appended since the last [`SharedStore::head`], or until the store is silent.
+    /// Cancel-safe.
+    fn changed(&self) -> Answer<'_, ()>;
+    /// Says what this node has taken up; forgotten some time after the last report.
+    fn report(&self, report: Vec<u8>) -> Answer<'_, ()>;
+    /// The reports of all nodes.
+    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>>;
+}

@@ -1,0 +1,360 @@
+"""Three proxies and three members of etcd on loopback: changes, rollbacks, a lost quorum, kills, and the page of docs."""
+
+import http.server
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from harness import ROOT, Process, Proxy, Suite, binary, folder, free_port, wait_until
+
+
+class Agent(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = self.server.release.encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def agent(release):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+    server.release = release
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+class Etcd:
+    """A cluster of three members."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.clients = [free_port() for _ in range(3)]
+        peers = [free_port() for _ in range(3)]
+        cluster = ",".join(f"m{number}=http://127.0.0.1:{port}" for number, port in enumerate(peers))
+        self.members = []
+        for number, (client, peer) in enumerate(zip(self.clients, peers)):
+            client, peer = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+            command = [
+                "etcd", "--name", f"m{number}", "--data-dir", str(folder / f"m{number}"),
+                "--listen-client-urls", client, "--advertise-client-urls", client,
+                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                "--initial-cluster", cluster, "--heartbeat-interval", "50", "--election-timeout", "500",
+                "--unsafe-no-fsync",
+            ]
+            if b"unsafe-no-fsync" not in subprocess.run(["etcd", "--help"], capture_output=True).stdout:
+                command.pop()
+            self.members.append(Process(f"etcd-{number}", command, folder))
+        for member, port in zip(self.members, self.clients):
+            member.wait_for_port(port)
+        wait_until("etcd has a leader", self.healthy, 20)
+
+    def healthy(self):
+        return subprocess.run(
+            ["etcdctl", "--endpoints", self.urls()[0], "endpoint", "health"], env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+        ).returncode == 0
+
+    def urls(self):
+        return [f"http://127.0.0.1:{port}" for port in self.clients]
+
+    def signal(self, number, which):
+        self.members[number].child.send_signal(which)
+
+
+class Node(Proxy):
+    def __init__(self, folder, name, etcd, agents):
+        folder.mkdir()
+        table = f"""
+[fleet]
+etcd = {json.dumps(etcd.urls())}
+prefix = "test"
+node = "{name}"
+lease = "5s"
+[releases.blue]
+endpoints = ["http://127.0.0.1:{agents[0]}"]
+[releases.green]
+endpoints = ["http://127.0.0.1:{agents[1]}"]
+[[routes]]
+name = "chat"
+path_prefix = "/"
+split = {{ blue = 100, green = 0 }}
+[[routes]]
+name = "tools"
+path_prefix = "/tools"
+split = {{ blue = 100, green = 0 }}
+"""
+        self.name = name
+        super().__init__(folder, table)
+
+    def split(self, route, green):
+        weights = {"blue": 1000 - green, "green": green}
+        status, text = self.request("PUT", f"/v1/routes/{route}/split", {"weights": weights})
+        return status, json.loads(text)
+
+    def green(self, route="chat"):
+        return json.loads(self.get(f"/v1/routes/{route}")[1])["split"].get("green")
+
+    def digest(self):
+        return json.loads(self.get("/v1/status")[1])["digest"]
+
+    def fleet(self):
+        return json.loads(self.get("/v1/fleet")[1])
+
+
+class Traffic:
+    """Requests to all proxies, none of which may fail."""
+
+    def __init__(self, nodes):
+        self.stop, self.done, self.lost, self.pause = threading.Event(), 0, [], set()
+        self.threads = [threading.Thread(target=self.loop, args=(node,), daemon=True) for node in nodes]
+        for thread in self.threads:
+            thread.start()
+
+    def loop(self, node):
+        while not self.stop.wait(0.005):
+            if node.name in self.pause:
+                continue
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{node.plain}/", timeout=10) as answer:
+                    assert answer.read() in (b"blue", b"green")
+                self.done += 1
+            except Exception as error:
+                if node.name not in self.pause:
+                    self.lost.append(f"{node.name}: {error!r}")
+
+    def finish(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(20)
+        assert not self.lost, f"{len(self.lost)} lost: {self.lost[:5]}"
+        return self.done
+
+
+class World:
+    def __init__(self, path):
+        self.etcd = Etcd(path)
+        agents = [agent("blue"), agent("green")]
+        self.nodes = [Node(path / name, name, self.etcd, agents) for name in ("a", "b", "c")]
+        self.traffic = Traffic(self.nodes)
+
+    def all_have(self, green, route="chat", seconds=5):
+        try:
+            wait_until(f"{route} has {green} on all", lambda: all(node.green(route) == green for node in self.nodes), seconds)
+        except AssertionError as late:
+            nodes = "\n".join(f"{node.green(route)} {json.dumps(node.fleet())}" for node in self.nodes)
+            raise AssertionError(f"{late}\n{nodes}") from None
+
+    def agree(self):
+        wait_until("all digests are the same", lambda: len({node.digest() for node in self.nodes}) == 1)
+        wait_until("all follow", lambda: all(node.fleet()["state"] == "following" for node in self.nodes))
+
+
+def changes(world):
+    took = []
+    for number in range(20):
+        node = world.nodes[number % 3]
+        start = time.monotonic()
+        status, receipt = node.split("chat", number + 1)
+        assert status == 200, receipt
+        answered = time.monotonic()
+        world.all_have(number + 1)
+        took.append((answered - start, time.monotonic() - start))
+    world.agree()
+    answers, all_live = sorted(one for one, _ in took), sorted(two for _, two in took)
+    return f"median: answered after {answers[10] * 1000:.1f} ms, seen on all three after {all_live[10] * 1000:.1f} ms"
+
+
+def rollback(world):
+    world.nodes[0].split("chat", 500)
+    world.all_have(500)
+    status, text = world.nodes[2].post("/v1/rollback")
+    assert status == 200, text
+    world.all_have(20)
+    # The next one on another node goes one further back, and not forth.
+    status, text = world.nodes[1].post("/v1/rollback")
+    assert status == 200, text
+    world.all_have(19)
+    world.agree()
+
+
+def at_once(world):
+    for number in range(10):
+        answers = {}
+
+        def change(node, route, weight):
+            answers[node.name] = node.split(route, weight)
+
+        threads = [
+            threading.Thread(target=change, args=(node, route, 600 + number))
+            for node, route in zip(world.nodes, ("chat", "tools", "chat"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for status, answer in answers.values():
+            assert status == 200, answers
+        world.all_have(600 + number, "tools")
+        world.all_have(600 + number)
+    base = json.loads(world.nodes[0].get("/v1/status")[1])["revision"]
+    world.nodes[0].split("chat", 700)
+    world.all_have(700)
+    headers = [("If-Match", f'"{base}"')]
+    status, text = world.nodes[0].request("PUT", "/v1/routes/chat/split", {"weights": {"blue": 1, "green": 1}}, headers)
+    assert status == 412, text
+    world.agree()
+
+
+def quorum(world):
+    world.nodes[0].split("chat", 750)
+    world.all_have(750)
+    for number in (1, 2):
+        world.etcd.signal(number, signal.SIGSTOP)
+    try:
+        a, b, _ = world.nodes
+        wait_until("the loss is noticed", lambda: all(node.fleet()["state"] == "alone" for node in world.nodes), 15)
+        start = time.monotonic()
+        status, problem = b.split("chat", 800)
+        refused = time.monotonic() - start
+        assert (status, problem["type"].rsplit("/", 1)[-1].rsplit(":", 1)[-1]) == (503, "not-shared"), problem
+        assert refused < 0.5, refused
+        start = time.monotonic()
+        status, text = a.post("/v1/routes/chat/rollback")
+        took = time.monotonic() - start
+        assert status == 200, text
+        assert a.green() == 700 and b.green() == 750
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{a.observe}/metrics", timeout=5).read().decode()
+        assert re.search(r"^switchback_fleet_following 0$", metrics, re.M), "the metric says that it follows"
+        # Its rollback outlives a kill.
+        world.traffic.pause.add("a")
+        a.process.child.kill()
+        a.process.child.wait()
+        a.start()
+        world.traffic.pause.discard("a")
+        assert a.green() == 700
+    finally:
+        for number in (1, 2):
+            world.etcd.signal(number, signal.SIGCONT)
+    world.all_have(700, seconds=20)
+    world.agree()
+    return f"a change was refused after {refused * 1000:.0f} ms, a rollback live after {took * 1000:.0f} ms"
+
+
+def dispute(world):
+    a, b, _ = world.nodes
+    a.split("chat", 710)
+    world.all_have(710)
+    # A proxy that is stopped is a proxy without the store for all others.
+    for number in (0, 1, 2):
+        world.etcd.signal(number, signal.SIGSTOP)
+    wait_until("the loss is noticed", lambda: a.fleet()["state"] == "alone", 15)
+    assert a.post("/v1/routes/chat/rollback")[0] == 200
+    world.traffic.pause.add("a")
+    a.process.child.send_signal(signal.SIGSTOP)
+    for number in (0, 1, 2):
+        world.etcd.signal(number, signal.SIGCONT)
+    wait_until("b follows", lambda: b.fleet()["state"] == "following", 20)
+    assert b.split("chat", 720)[0] == 200
+    a.process.child.send_signal(signal.SIGCONT)
+    wait_until("a is in dispute", lambda: any(one.get("disputed") for one in a.fleet().get("rollbacks", [])), 20)
+    world.traffic.pause.discard("a")
+    assert (a.green(), b.green()) == (700, 720)
+    shown = subprocess.run([binary(), "fleet", "status"], env={"SWITCHBACK_ADMIN": f"http://127.0.0.1:{a.admin}"},
+                           capture_output=True, text=True).stdout
+    assert "in dispute" in shown, shown
+    status, text = a.post("/v1/fleet/keep", {"keep": "mine"})
+    assert status == 200, text
+    world.all_have(700)
+    world.agree()
+
+
+def kills(world):
+    """Publishes on two nodes while the third is killed again and again: what was acknowledged is there in its order."""
+    stop, acknowledged, victim = threading.Event(), {"chat": [], "tools": []}, world.nodes[2]
+
+    def publish(node, route):
+        weight = 0
+        while not stop.is_set():
+            weight += 1
+            status, _ = node.split(route, weight)
+            if status == 200:
+                acknowledged[route].append(weight)
+
+    threads = [threading.Thread(target=publish, args=pair) for pair in zip(world.nodes[:2], ("chat", "tools"))]
+    for thread in threads:
+        thread.start()
+    world.traffic.pause.add("c")
+    for _ in range(3):
+        victim.process.child.kill()
+        victim.process.child.wait()
+        victim.start()
+        wait_until("c follows", lambda: victim.fleet()["state"] == "following", 15)
+    world.traffic.pause.discard("c")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for route, weights in acknowledged.items():
+        assert weights, f"nothing was published on {route}"
+        world.all_have(weights[-1], route)
+    world.agree()
+    return f"{len(acknowledged['chat'])} and {len(acknowledged['tools'])} changes beside 3 kills"
+
+
+def members(world):
+    """A member that dies is one that nobody misses."""
+    world.etcd.signal(0, signal.SIGKILL)
+    wait_until("a change is made", lambda: world.nodes[1].split("chat", 333)[0] == 200, 15)
+    world.all_have(333, seconds=15)
+    world.agree()
+
+
+def page(path):
+    """Every command of docs/fleet.md, as somebody pastes them: none fails."""
+    text = (ROOT / "docs/fleet.md").read_text()
+    ports = {port: str(free_port()) for port in sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", text)))}
+    text = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{ports[found[1]]}", text)
+    script = ["set -euo pipefail", f"export PATH={pathlib.Path(binary()).parent}:$PATH"]
+    for name, content in re.findall(r"`(\w+\.toml)`:\n+```toml\n(.*?)```", text, re.S):
+        (path / name).write_text(content)
+    commands = [line[2:] for block in re.findall(r"```console\n(.*?)```", text, re.S) for line in block.splitlines() if line.startswith("$ ")]
+    script += commands + ["kill $(jobs -p)", "wait || true"]
+    ran = subprocess.run(["bash", "-c", "\n".join(script)], cwd=path, capture_output=True, text=True, timeout=50)
+    logs = "".join(f"--- {log.name}\n{log.read_text()[-2000:]}" for log in path.glob("*.log")) if ran.returncode else ""
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}\n{logs}"
+    assert "current" in ran.stdout, ran.stdout
+    return f"{len(commands)} commands"
+
+
+def main():
+    suite = Suite()
+    with folder() as path:
+        world = World(path)
+        suite.check("a change on one node is live on all", changes, world)
+        suite.check("a rollback on one node is live on all, and no undo stack leads forth again", rollback, world)
+        suite.check("nodes that write at once lose nothing", at_once, world)
+        suite.check("without a quorum changes are refused and a rollback is live, through a kill", quorum, world, seconds=60)
+        suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)
+        suite.check("a proxy that is killed amid publishes ends with what the others have", kills, world)
+        suite.check("a member of etcd that dies is not missed", members, world)
+        suite.check("no request was lost by any of it", lambda: f"{world.traffic.finish()} requests")
+    with folder() as path:
+        suite.check("the commands of docs/fleet.md", page, path)
+    suite.finish()
+
+
+main()

@@ -1,0 +1,496 @@
+//! Several nodes that share one table, on a store in memory that can be cut off, lose answers and go back in time.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use switchback::{
+    api::{FleetSide, FleetState},
+    control::{ControlError, Expected, RollbackTo},
+    model::{Actor, Author, Change, Digest},
+    shared_table::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
+};
+
+use crate::controller_fixture::{
+    ControllerFixture, author, document, folder, history_path, set_split,
+};
+
+/// The content of the store.
+#[derive(Debug, Clone, Default)]
+struct Content {
+    revisions: BTreeMap<u64, Vec<u8>>,
+    tables: BTreeMap<u64, Vec<u8>>,
+    nodes: BTreeMap<String, Vec<u8>>,
+}
+
+/// The store as one node reaches it.
+#[derive(Debug, Default)]
+struct MemoryStore {
+    content: Arc<Mutex<Content>>,
+    node: String,
+    is_cut: AtomicBool,
+    loses_answer: AtomicBool,
+}
+
+impl MemoryStore {
+    fn with<T: Send + 'static>(&self, call: impl FnOnce(&mut Content) -> T) -> Answer<'_, T> {
+        let answer = if self.is_cut.load(Ordering::Acquire) {
+            Err(StoreError {
+                reason: "cut off".to_owned(),
+                is_unknown: false,
+            })
+        } else {
+            Ok(call(&mut self.content.lock().unwrap()))
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+impl SharedStore for MemoryStore {
+    fn head(&self) -> Answer<'_, Head> {
+        let last = |numbers: &BTreeMap<u64, Vec<u8>>| numbers.keys().next_back().copied();
+        self.with(move |content| Head {
+            last: last(&content.revisions).unwrap_or_default(),
+            whole: last(&content.tables).unwrap_or_default(),
+        })
+    }
+
+    fn revisions(&self, from: u64, to: u64) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
+        self.with(|content| {
+            let found = content.revisions.range(from..=to);
+            found
+                .map(|(number, text)| (*number, text.clone()))
+                .collect()
+        })
+    }
+
+    fn table(&self, number: u64) -> Answer<'_, Option<Vec<u8>>> {
+        self.with(|content| content.tables.get(&number).cloned())
+    }
+
+    fn append(&self, next: NewRevision) -> Answer<'_, Appended> {
+        let loses_answer = self.loses_answer.swap(false, Ordering::AcqRel);
+        let appended = self.with(move |content| {
+            let last = content.revisions.keys().next_back().copied();
+            if last.unwrap_or_default() + 1 != next.number {
+                return Appended::Overtaken;
+            }
+            content.revisions.insert(next.number, next.revision);
+            if let Some(table) = next.table {
+                content.tables.insert(next.number, table);
+            }
+            if let Some(oldest) = next.oldest {
+                content.revisions.retain(|number, _| *number >= oldest);
+                content.tables.retain(|number, _| *number >= oldest);
+            }
+            Appended::Done
+        });
+        if !loses_answer {
+            return appended;
+        }
+        Box::pin(async move {
+            appended.await?;
+            Err(StoreError {
+                reason: "no answer".to_owned(),
+                is_unknown: true,
+            })
+        })
+    }
+
+    fn changed(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn report(&self, report: Vec<u8>) -> Answer<'_, ()> {
+        let node = self.node.clone();
+        self.with(move |content| drop(content.nodes.insert(node, report)))
+    }
+
+    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>> {
+        self.with(|content| content.nodes.values().cloned().collect())
+    }
+}
+
+/// One proxy of a fleet.
+struct Node {
+    fixture: ControllerFixture,
+    store: Arc<MemoryStore>,
+}
+
+impl Node {
+    async fn open(path: &Path, name: &str, content: &Arc<Mutex<Content>>) -> Self {
+        let store = Arc::new(MemoryStore {
+            content: Arc::clone(content),
+            node: name.to_owned(),
+            ..MemoryStore::default()
+        });
+        let fixture = ControllerFixture::open(path);
+        let shared = Arc::clone(&store) as Arc<dyn SharedStore>;
+        fixture.controller.join_fleet(name.to_owned(), shared);
+        let node = Self { fixture, store };
+        node.sync().await;
+        node
+    }
+
+    /// Takes up what the store has, and publishes what was rolled back here.
+    async fn sync(&self) {
+        self.fixture.controller.follow_fleet_first().await;
+    }
+
+    fn cut(&self, is_cut: bool) {
+        self.store.is_cut.store(is_cut, Ordering::Release);
+    }
+
+    fn digest(&self) -> Digest {
+        self.fixture.controller.live().digest()
+    }
+
+    fn chat(&self) -> u32 {
+        self.fixture.weights().0
+    }
+
+    async fn rollback_chat(&self) {
+        let route = RollbackTo::Route("chat".parse().unwrap());
+        self.fixture.rollback_to(route).await.unwrap();
+    }
+
+    fn state(&self) -> FleetState {
+        self.fixture.controller.fleet_status().state
+    }
+
+    fn disputed(&self) -> usize {
+        let status = self.fixture.controller.fleet_status();
+        status.rollbacks.iter().filter(|one| one.disputed).count()
+    }
+
+    async fn keep(&self, side: FleetSide) {
+        let kept = self.fixture.controller.keep_in_fleet(side, author()).await;
+        kept.unwrap();
+    }
+}
+
+/// A fleet of three nodes, with a table that the first one has brought.
+struct Fleet {
+    content: Arc<Mutex<Content>>,
+    nodes: Vec<Node>,
+    folders: Vec<tempfile::TempDir>,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let content = Arc::<Mutex<Content>>::default();
+        let mut fleet = Self {
+            content,
+            nodes: Vec::new(),
+            folders: Vec::new(),
+        };
+        for name in ["a", "b", "c"] {
+            fleet.add(name).await;
+            if name == "a" {
+                fleet.nodes[0].fixture.import_weights(0, 0).await;
+            }
+        }
+        fleet
+    }
+
+    async fn add(&mut self, name: &str) -> &Node {
+        let folder = folder();
+        let node = Node::open(&history_path(&folder), name, &self.content).await;
+        self.folders.push(folder);
+        self.nodes.push(node);
+        self.nodes.last().unwrap()
+    }
+
+    /// Ends a node and starts it again.
+    async fn restart(&mut self, number: usize, is_cut: bool) {
+        let name = self.nodes[number].store.node.clone();
+        let old = self.nodes.remove(number);
+        old.fixture
+            .controller
+            .close(std::time::Duration::from_secs(5));
+        drop(old);
+        let path = history_path(&self.folders[number]);
+        let content = if is_cut {
+            Arc::default()
+        } else {
+            Arc::clone(&self.content)
+        };
+        let node = Node::open(&path, &name, &content).await;
+        self.nodes.insert(number, node);
+    }
+
+    async fn sync(&self) {
+        for node in self.nodes.iter().chain(&self.nodes) {
+            node.sync().await;
+        }
+    }
+
+    fn all_have(&self, chat: u32) {
+        let (first, have) = (self.nodes[0].digest(), |node: &Node| node.chat());
+        assert_eq!(
+            self.nodes.iter().map(have).collect::<Vec<_>>(),
+            vec![chat; self.nodes.len()]
+        );
+        assert!(self.nodes.iter().all(|node| node.digest() == first));
+        assert!(
+            self.nodes
+                .iter()
+                .all(|node| node.state() == FleetState::Following)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_one_node_publishes_is_live_on_all_and_every_undo_stack_goes_the_same_way() {
+    let fleet = Fleet::start().await;
+    fleet.sync().await;
+    fleet.all_have(0);
+    let [a, b, c] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    for (node, weight) in [(a, 10), (b, 20), (c, 30)] {
+        node.sync().await;
+        let receipt = node.fixture.split("chat", weight).await;
+        assert!(receipt.changed && receipt.durable && receipt.converged_at.is_some());
+    }
+    fleet.sync().await;
+    fleet.all_have(30);
+    // A bare rollback on any node goes one back, on all of them; the next one a further one.
+    b.fixture.rollback().await.unwrap();
+    fleet.sync().await;
+    fleet.all_have(20);
+    a.fixture.rollback().await.unwrap();
+    fleet.sync().await;
+    fleet.all_have(10);
+    c.rollback_chat().await;
+    fleet.sync().await;
+    fleet.all_have(0);
+    assert!(matches!(
+        a.fixture.rollback().await,
+        Err(ControlError::NothingToUndo)
+    ));
+    let nodes = c.fixture.controller.fleet_status().nodes;
+    assert_eq!(
+        nodes
+            .iter()
+            .map(|node| node.node.as_str())
+            .collect::<Vec<_>>(),
+        ["a", "b", "c"]
+    );
+    assert!(nodes.iter().all(|node| node.digest == a.digest()));
+}
+
+#[tokio::test]
+async fn of_two_that_write_at_once_the_second_is_made_on_top_or_told_what_is_live() {
+    let fleet = Fleet::start().await;
+    fleet.sync().await;
+    let [a, b, c] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    let base = Expected::Unchanged(c.fixture.revision());
+    a.fixture.split("chat", 10).await;
+    // It has not followed yet.
+    b.fixture.split("search", 7).await;
+    assert_eq!(b.fixture.weights(), (10, 7));
+    let stale = c.fixture.try_apply(set_split("chat", 50), base).await;
+    assert!(
+        matches!(stale, Err(ControlError::Stale { .. })),
+        "{stale:?}"
+    );
+    fleet.sync().await;
+    fleet.all_have(10);
+    assert_eq!(c.fixture.weights(), (10, 7));
+}
+
+#[tokio::test]
+async fn without_the_store_changes_are_refused_and_a_rollback_is_live_at_once_and_published_later()
+{
+    let mut fleet = Fleet::start().await;
+    fleet.nodes[0].fixture.split("chat", 10).await;
+    fleet.sync().await;
+    fleet.nodes[0].cut(true);
+    fleet.nodes[0].sync().await;
+    let a = &fleet.nodes[0];
+    assert_eq!(a.state(), FleetState::Alone);
+    let refused = a
+        .fixture
+        .try_apply(set_split("chat", 50), Expected::Any)
+        .await;
+    assert!(
+        matches!(&refused, Err(ControlError::NotShared { reason, is_unknown: false }) if reason == "cut off"),
+        "{refused:?}"
+    );
+    assert_eq!(a.chat(), 10);
+    a.rollback_chat().await;
+    assert_eq!((a.chat(), fleet.nodes[1].chat()), (0, 10));
+    // Automation elsewhere does not outlive it.
+    let machine = Author {
+        actor: Actor::System,
+        ..author()
+    };
+    let step = fleet.nodes[1].fixture.controller.apply(
+        set_split("chat", 25),
+        machine,
+        Expected::Any,
+        false,
+    );
+    step.await.unwrap();
+    // Its rollback is in its history: a restart, still without the store, knows of it.
+    fleet.restart(0, true).await;
+    assert_eq!(fleet.nodes[0].chat(), 0);
+    fleet.restart(0, false).await;
+    fleet.sync().await;
+    fleet.all_have(0);
+    assert!(
+        fleet.nodes[0]
+            .fixture
+            .controller
+            .fleet_status()
+            .rollbacks
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn what_a_person_contradicts_is_in_dispute_until_a_person_decides() {
+    for (side, chat) in [(FleetSide::Mine, 0), (FleetSide::Theirs, 50)] {
+        let fleet = Fleet::start().await;
+        fleet.nodes[0].fixture.split("chat", 10).await;
+        fleet.sync().await;
+        let [a, b, _] = fleet.nodes.as_slice() else {
+            panic!("three nodes")
+        };
+        a.cut(true);
+        a.rollback_chat().await;
+        b.fixture.split("chat", 50).await;
+        b.fixture.split("search", 9).await;
+        a.cut(false);
+        fleet.sync().await;
+        // What is not in dispute is followed.
+        assert_eq!(
+            (a.fixture.weights(), b.fixture.weights()),
+            ((0, 9), (50, 9))
+        );
+        assert_eq!(a.disputed(), 1);
+        let nodes = b.fixture.controller.fleet_status().nodes;
+        assert_eq!(nodes[0].disputed, 1);
+        a.keep(side).await;
+        fleet.sync().await;
+        fleet.all_have(chat);
+        assert_eq!(a.disputed(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_said_to_be_unknown_and_made_once() {
+    let fleet = Fleet::start().await;
+    fleet.sync().await;
+    let [a, b, _] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    a.store.loses_answer.store(true, Ordering::Release);
+    let unknown = a
+        .fixture
+        .try_apply(set_split("chat", 10), Expected::Any)
+        .await;
+    assert!(matches!(
+        unknown,
+        Err(ControlError::NotShared {
+            is_unknown: true,
+            ..
+        })
+    ));
+    assert_eq!(a.chat(), 0);
+    fleet.sync().await;
+    fleet.all_have(10);
+    // The same with a rollback: it is found in the store, and not published again.
+    b.store.loses_answer.store(true, Ordering::Release);
+    b.rollback_chat().await;
+    fleet.sync().await;
+    fleet.all_have(0);
+    let count = fleet.content.lock().unwrap().revisions.len();
+    fleet.sync().await;
+    assert_eq!(fleet.content.lock().unwrap().revisions.len(), count);
+}
+
+#[tokio::test]
+async fn a_store_that_went_back_is_not_followed_before_a_person_has_decided() {
+    for (side, chat) in [(FleetSide::Mine, 20), (FleetSide::Theirs, 10)] {
+        let fleet = Fleet::start().await;
+        fleet.nodes[0].fixture.split("chat", 10).await;
+        let before = fleet.content.lock().unwrap().clone();
+        fleet.nodes[0].fixture.split("chat", 20).await;
+        fleet.sync().await;
+        *fleet.content.lock().unwrap() = before;
+        let a = &fleet.nodes[0];
+        a.sync().await;
+        assert_eq!((a.state(), a.chat()), (FleetState::Stopped, 20));
+        let refused = a
+            .fixture
+            .try_apply(set_split("chat", 50), Expected::Any)
+            .await;
+        assert!(matches!(refused, Err(ControlError::NotShared { .. })));
+        for node in &fleet.nodes {
+            node.sync().await;
+        }
+        a.keep(side).await;
+        for node in &fleet.nodes[1..] {
+            node.keep(FleetSide::Theirs).await;
+        }
+        fleet.sync().await;
+        fleet.all_have(chat);
+    }
+}
+
+#[tokio::test]
+async fn a_new_node_and_one_that_was_away_for_long_begin_with_a_whole_table() {
+    let mut fleet = Fleet::start().await;
+    fleet.sync().await;
+    fleet.nodes[1].cut(true);
+    for number in 0..1_200_u32 {
+        fleet.nodes[0].fixture.split("chat", number % 97 + 1).await;
+    }
+    assert!(!fleet.content.lock().unwrap().revisions.contains_key(&2));
+    fleet.nodes[1].cut(false);
+    fleet.add("d").await;
+    fleet.sync().await;
+    fleet.all_have(1_199 % 97 + 1);
+    // What it had before it joined is one rollback away, on this node alone.
+    assert!(fleet.nodes[1].fixture.rollback().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_whole_table_a_removal_and_endpoints_are_followed_like_a_split() {
+    let fleet = Fleet::start().await;
+    fleet.sync().await;
+    let [a, b, c] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    let table = document(40, 60);
+    let live = Expected::Unchanged(b.fixture.revision());
+    b.fixture
+        .try_apply(Change::Replace { table }, live)
+        .await
+        .unwrap();
+    fleet.sync().await;
+    fleet.all_have(40);
+    let text =
+        r#"{"kind":"set_endpoints","release":"green","endpoints":["http://127.0.0.1:1003"]}"#;
+    let endpoints: Change = serde_json::from_str(text).unwrap();
+    c.fixture.apply(endpoints).await;
+    fleet.sync().await;
+    assert_eq!(a.fixture.endpoints("green"), ["http://127.0.0.1:1003"]);
+    let remove = r#"{"kind":"remove_route","route":"search"}"#;
+    a.fixture.apply(serde_json::from_str(remove).unwrap()).await;
+    for node in &fleet.nodes {
+        node.sync().await;
+        let state = node.fixture.controller.live().state();
+        assert_eq!(state.spec.routes().len(), 1);
+        assert_eq!(node.digest(), a.digest());
+    }
+}
