@@ -15,7 +15,7 @@ pub struct Redirect {
     status: u16,
 }
 
-/// The path of the new URL.
+/// The path of the new URL, as clients send it: with its escapes, so that a request that has followed is recognised.
 #[derive(Debug)]
 enum NewPath {
     Same,
@@ -30,12 +30,11 @@ enum NewPath {
 impl Redirect {
     /// The redirect of a route with this path prefix.
     pub(super) fn new(spec: &RedirectSpec, prefix: Option<&str>) -> Self {
-        let trimmed = |prefix: &str| prefix.strip_suffix('/').unwrap_or(prefix).into();
         let path = match (&spec.path, &spec.prefix) {
-            (Some(path), _) => NewPath::Whole(path.as_str().into()),
+            (Some(path), _) => NewPath::Whole(escaped(path)),
             (None, Some(to)) => NewPath::Prefix {
-                from: trimmed(prefix.unwrap_or_default()),
-                to: trimmed(to),
+                from: trimmed(prefix.unwrap_or_default()).into(),
+                to: escaped(trimmed(to)),
             },
             (None, None) => NewPath::Same,
         };
@@ -115,6 +114,18 @@ impl NewPath {
             },
         }
     }
+}
+
+/// A path without the `/` at its end.
+fn trimmed(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+/// A configured path with its escapes.
+fn escaped(path: &str) -> Box<str> {
+    let mut out = Vec::new();
+    escape_into(&mut out, path.as_bytes(), b"/");
+    String::from_utf8_lossy(&out).into()
 }
 
 /// Appends a text of which only the characters of paths (RFC 3986, section 3.3) and those of `more` stay.
@@ -234,6 +245,7 @@ mod tests {
             (r#"{"scheme":"https"}"#, "https://a.test:8443", "/x"),
             (r#"{"host":"b.test"}"#, "http://b.test:8080", "/x"),
             (r#"{"path":"/x"}"#, "http://a.test", "/x"),
+            (r#"{"path":"/x[1]"}"#, "http://a.test", "/x%5B1%5D"),
             (
                 r#"{"scheme":"https","host":"b.test"}"#,
                 "https://b.test",
