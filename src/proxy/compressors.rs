@@ -198,7 +198,8 @@ mod tests {
                 }
                 compressor.finish(&mut out).unwrap();
                 assert_eq!(read(&out), data, "level {level}");
-                assert!(out.len() < data.len() + data.len() / 100 + 64);
+                // Level 1 has fixed codes, of at most nine bits for a byte.
+                assert!(out.len() < data.len() + data.len() / 7 + 64);
             }
         }
         assert!(pool.idle.borrow().len() <= MOST_IDLE);
