@@ -19,13 +19,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
     let text = error.to_string();
     let may_return = error.may_return();
     match error {
-        ControlError::Busy => ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "too many pending changes",
-        )
-        .detail(text)
-        .field(header::RETRY_AFTER, "1"),
+        ControlError::Busy => busy(text),
         ControlError::Change(error) => inapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
         ControlError::GoesBack(_) => goes_back(text),
@@ -78,6 +72,13 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::WouldDrop { releases, .. } => would_drop(text, &releases),
         ControlError::UnknownRevision { oldest, .. } => unknown_revision(text, oldest),
     }
+}
+
+fn busy(text: String) -> ApiError {
+    let title = "too many pending changes";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title)
+        .detail(text)
+        .field(header::RETRY_AFTER, "1")
 }
 
 fn not_shared(text: String, is_unknown: bool) -> ApiError {

@@ -185,8 +185,6 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(feedback::list_feedback, feedback::give_feedback))
         .routes(routes!(kpis::read_kpis))
         .routes(routes!(calibration::read_calibration))
-        .routes(routes!(fleet::read_fleet))
-        .routes(routes!(fleet::keep_in_fleet))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
@@ -206,6 +204,8 @@ fn rollbacks() -> OpenApiRouter<AdminState> {
         .routes(routes!(rollback::rollback_route))
         .routes(routes!(flags::rollback_flag))
         .routes(routes!(rollouts::command_rollout))
+        .routes(routes!(fleet::read_fleet))
+        .routes(routes!(fleet::keep_in_fleet))
 }
 
 /// Responses that last: they have a limit of their own, so that they take no place of a read.
