@@ -1,5 +1,7 @@
 //! Subcommands of a fleet.
 
+use std::fmt::Write as _;
+
 use clap::{Subcommand, ValueEnum};
 use hyper::Method;
 
@@ -74,11 +76,12 @@ fn shown(status: &FleetStatus) -> String {
         words(status.state),
         status.revision
     );
+    // Writing to a string cannot fail.
     if let Some(reason) = &status.reason {
-        text += &format!("  reason: {}\n", clean(reason));
+        let _ = writeln!(text, "  reason: {}", clean(reason));
     }
     if let Some(contact) = status.last_contact {
-        text += &format!("  last contact with etcd: {contact}\n");
+        let _ = writeln!(text, "  last contact with etcd: {contact}");
     }
     for rollback in &status.rollbacks {
         let state = if rollback.disputed {
@@ -86,7 +89,7 @@ fn shown(status: &FleetStatus) -> String {
         } else {
             "not in the fleet yet"
         };
-        text += &format!("  rolled back here: {} ({state})\n", rollback.part);
+        let _ = writeln!(text, "  rolled back here: {} ({state})", rollback.part);
     }
     let mut rows = Columns::titled(&["NODE", "VERSION", "REVISION", "LIVE", "DIGEST", "STATE"]);
     let last = status.nodes.iter().map(|node| node.revision).max();

@@ -169,12 +169,10 @@ impl Config {
     /// Visits every file path with its configuration path, to resolve or to check it.
     pub(super) fn each_path(&mut self, mut visit: impl FnMut(String, &mut PathBuf)) {
         visit("history.path".into(), &mut self.history.path);
-        if let Some(path) = &mut self.backup.path {
-            visit("backup.path".into(), path);
-        }
-        if let Some(path) = &mut self.access_log.path {
-            visit("access_log.path".into(), path);
-        }
+        let backup = self.backup.path.iter_mut();
+        backup.for_each(|path| visit("backup.path".into(), path));
+        let access_log = self.access_log.path.iter_mut();
+        access_log.for_each(|path| visit("access_log.path".into(), path));
         if let Some(path) = self.datadog.as_mut().and_then(|one| one.socket.as_mut()) {
             visit("datadog.socket".into(), path);
         }
@@ -207,9 +205,8 @@ impl Config {
             }
         }
         self.prometheus.each_path(&mut visit);
-        if let Some(fleet) = &mut self.fleet {
-            fleet.each_path(&mut visit);
-        }
+        let fleet = self.fleet.iter_mut();
+        fleet.for_each(|fleet| fleet.each_path(&mut visit));
         if let Some(kubernetes) = &mut self.discovery.kubernetes {
             kubernetes.each_path(&mut visit);
         }
