@@ -67,11 +67,7 @@ async fn a_user_has_its_rights_and_gets_a_new_token_when_one_is_refused() {
 }
 
 /// Writes an authority, and a certificate of it for each name with its purposes.
-fn certificates(
-    folder: &TempDir,
-    leaves: &[(&str, &[ExtendedKeyUsagePurpose])],
-    names: Vec<String>,
-) {
+fn certificates(folder: &TempDir, leaves: &[(&str, &[ExtendedKeyUsagePurpose])], name: &str) {
     let write = |name: &str, text: String| {
         let mut file = File::create(folder.path().join(name)).unwrap();
         file.write_all(text.as_bytes()).unwrap();
@@ -81,15 +77,15 @@ fn certificates(
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     write("ca.pem", params.self_signed(&key).unwrap().pem());
     let authority = Issuer::new(params, key);
-    for (name, purposes) in leaves {
+    for (file, purposes) in leaves {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(names.clone()).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = purposes.to_vec();
         write(
-            &format!("{name}.pem"),
+            &format!("{file}.pem"),
             params.signed_by(&key, &authority).unwrap().pem(),
         );
-        write(&format!("{name}.key"), key.serialize_pem());
+        write(&format!("{file}.key"), key.serialize_pem());
     }
 }
 
@@ -102,7 +98,7 @@ async fn a_member_that_wants_a_certificate_gets_it_and_answers_nobody_else() {
         ("server", &[ServerAuth, ClientAuth][..]),
         ("client", &[ClientAuth]),
     ];
-    certificates(&folder, &leaves, vec!["etcd.test".to_owned()]);
+    certificates(&folder, &leaves, "etcd.test");
     let arguments = [
         "--cert-file=server.pem",
         "--key-file=server.key",
