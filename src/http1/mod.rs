@@ -19,8 +19,8 @@
 //! (`start_line.rs`) reads the lines of a head; `httparse` reads trailer sections, and the tests compare with it.
 //!
 //! ```
-//! use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
-//! use switchback::message::{Limits, RequestFraming};
+//! use switchback_data_plane::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
+//! use switchback_data_plane::message::{Limits, RequestFraming};
 //!
 //! let limits = Limits::default();
 //! let received = b"POST /chat HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi";

@@ -230,26 +230,21 @@ fn download<R: Responder, A: UpstreamResponse>(
         let is_events = matches!(head, Head::Final { is_events: true });
         let moved = (context, is_events.then_some(events));
         let taken = || committed.taken();
-        let stream = context.session_stream.as_deref();
         let forms = learning(committed);
         let is_plain = forms.is_none()
-            && stream.is_none()
+            && context.session_stream.is_none()
             && kept_for_mirror(committed).is_none()
             && !is_compressed(context);
         let relayed = if is_plain {
             // The one place where a body is relayed without more ado, so that the compiler makes one piece of it.
             Some(relay_body(response, responder, taken, moved, turns).await)
         } else {
-            let mut response = LearningSource::new(response, committed, forms);
+            let response = LearningSource::new(response, committed, forms);
             match take_compressor(context) {
-                None => {
-                    let relayed = relay_body(&mut response, responder, taken, moved, turns);
-                    Box::pin(until_moved(relayed, stream)).await
-                }
+                None => Box::pin(relay_learning(committed, response, responder, moved)).await,
                 Some(compressor) => {
                     let moved = (context, compressor);
-                    let relayed = relay_compressed(&mut response, responder, taken, moved, turns);
-                    Box::pin(until_moved(relayed, stream)).await
+                    Box::pin(relay_coded(committed, response, responder, moved)).await
                 }
             }
         };
@@ -262,6 +257,34 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
     }
+}
+
+/// Relays a body that is looked at on its way, or whose session may move; `None` if it has.
+async fn relay_learning<R: Responder, A: UpstreamResponse>(
+    committed: Committed<'_>,
+    mut response: LearningSource<'_, A>,
+    responder: &mut R,
+    moved: (&RequestContext, Option<&EventBoundary>),
+) -> Option<Result<(), RelayError<A::Error, ClientError>>> {
+    let context = committed.context;
+    let taken = || committed.taken();
+    let turns = &context.worker.turns;
+    let relayed = relay_body(&mut response, responder, taken, moved, turns);
+    until_moved(relayed, context.session_stream.as_deref()).await
+}
+
+/// The same for one that is compressed.
+async fn relay_coded<R: Responder, A: UpstreamResponse>(
+    committed: Committed<'_>,
+    mut response: LearningSource<'_, A>,
+    responder: &mut R,
+    moved: (&RequestContext, Box<Compressor>),
+) -> Option<Result<(), RelayError<A::Error, ClientError>>> {
+    let context = committed.context;
+    let taken = || committed.taken();
+    let turns = &context.worker.turns;
+    let relayed = relay_compressed(&mut response, responder, taken, moved, turns);
+    until_moved(relayed, context.session_stream.as_deref()).await
 }
 
 /// True if the body is compressed on its way.

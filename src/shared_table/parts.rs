@@ -121,7 +121,7 @@ mod tests {
         "routes":[{"name":"chat","split":{"blue":1}}]}"#;
     const TWO: &str = r#"{"releases":{"blue":{"endpoints":["http://127.0.0.1:2"]},"green":{"endpoints":["http://127.0.0.1:3"]}},
         "routes":[{"name":"chat","split":{"green":1}},{"name":"tools","path_prefix":"/t","split":{"blue":1}}],
-        "flags":{"new":{"type":"boolean","default":"off"}}}"#;
+        "flags":{"new":{"type":"boolean","variants":{"on":true,"off":false},"default":"off"}}}"#;
     const TURNED: &str = r#"{"releases":{"blue":{"endpoints":["http://127.0.0.1:2"]},"green":{"endpoints":["http://127.0.0.1:3"]}},
         "routes":[{"name":"tools","path_prefix":"/t","split":{"blue":1}},{"name":"chat","split":{"green":1}}]}"#;
 
@@ -159,7 +159,12 @@ mod tests {
         let chat = TablePart::Route("chat".parse().unwrap());
         let tools = TablePart::Route("tools".parse().unwrap());
         let kept = keep_parts(&two, [&chat, &tools], &one).unwrap();
-        let routes: Vec<_> = kept.spec.routes().iter().map(|route| &route.name).collect();
+        let routes: Vec<_> = kept
+            .spec
+            .routes()
+            .iter()
+            .map(|route| route.name.as_str())
+            .collect();
         assert_eq!(routes, ["chat"]);
         let route = kept.spec.route(&"chat".parse().unwrap()).unwrap();
         assert!(route.split.contains_key("blue"));

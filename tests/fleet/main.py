@@ -31,8 +31,13 @@ class Agent(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class AgentServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A proxy that is killed resets its connections."""
+
+
 def agent(release):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Agent)
+    server = AgentServer(("127.0.0.1", 0), Agent)
     server.release = release
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]

@@ -19,7 +19,8 @@ const JSON: &str = "Content-Type: application/json\r\n";
 
 /// A body that is long enough.
 fn long() -> String {
-    (0..500).map(|n| format!("{{\"n\":{n}}}\n")).collect()
+    let records: Vec<String> = (0..500).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    records.concat()
 }
 
 /// A proxy with one route that compresses, which has these further keys.
@@ -431,15 +432,15 @@ fn the_keys_decide_and_a_rollback_takes_them_back() {
         level: 9,
     };
     change_route(&proxy, |route| {
-        route.compress = Some(rules(&["application/*+json"], 1))
+        route.compress = Some(rules(&["application/*+json"], 1));
     });
     assert!(!is_coded("") && is_coded("X-Type: application/problem+json\r\n"));
     change_route(&proxy, |route| {
-        route.compress = Some(rules(&["text/html"], long().len() + 1))
+        route.compress = Some(rules(&["text/html"], long().len() + 1));
     });
     assert!(!is_coded(""), "it is too short");
     change_route(&proxy, |route| {
-        route.compress = Some(rules(&["text/html"], long().len()))
+        route.compress = Some(rules(&["text/html"], long().len()));
     });
     assert!(is_coded(""));
     change_route(&proxy, |route| route.compress = None);

@@ -13,8 +13,8 @@
 //! for each field, and needs no memory per connection.
 //!
 //! ```
-//! use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};
-//! use switchback::message::KnownField;
+//! use switchback_data_plane::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};
+//! use switchback_data_plane::message::KnownField;
 //!
 //! let mut sent = Vec::new();
 //! let mut encoder = Encoder::new(&mut sent);
@@ -27,7 +27,7 @@
 //! let names: Vec<_> = block.iter().map(|field| field.name).collect();
 //! assert_eq!(names, [Name::Status, Name::Field(KnownField::Date)]);
 //! assert_eq!(block.flaw(), None);
-//! # Ok::<(), switchback::http2::hpack::DecodeError>(())
+//! # Ok::<(), switchback_data_plane::http2::hpack::DecodeError>(())
 //! ```
 
 mod block;

@@ -146,50 +146,54 @@ impl World {
         }
     }
 
+    fn publish(&mut self, number: usize, machine: bool) {
+        self.sync(number);
+        let node = &self.nodes[number];
+        if !node.has_store || machine && !node.rollbacks.all().is_empty() {
+            return;
+        }
+        if machine
+            && self
+                .revisions
+                .last()
+                .is_some_and(|last| last.0 == ChangeKind::Rollback)
+        {
+            return;
+        }
+        self.fresh += 1;
+        let settles = node.rollbacks.ids_of(&parts(&["chat"]));
+        let kind = if machine {
+            ChangeKind::Machine
+        } else {
+            ChangeKind::Human
+        };
+        if !machine {
+            self.nodes[number].banned = None;
+        }
+        self.revisions.push((kind, self.fresh, settles));
+        self.sync(number);
+    }
+
+    fn roll_back(&mut self, number: usize) {
+        let seen = self.nodes[number].seen;
+        let (now, before) = (self.nodes[number].live, self.value(seen.saturating_sub(1)));
+        if now == before {
+            return;
+        }
+        self.fresh += 1;
+        let id = format!("{number}-{}", self.fresh);
+        let node = &mut self.nodes[number];
+        node.live = before;
+        node.banned = Some(now);
+        node.rollbacks
+            .roll_back([route("chat")], &id, seen as u64, false);
+    }
+
     fn step(&mut self, event: Event) {
         match event {
-            Event::Publish(number) | Event::Automate(number) => {
-                self.sync(number);
-                let node = &self.nodes[number];
-                let machine = matches!(event, Event::Automate(_));
-                if !node.has_store || machine && !node.rollbacks.all().is_empty() {
-                    return;
-                }
-                if machine
-                    && self
-                        .revisions
-                        .last()
-                        .is_some_and(|last| last.0 == ChangeKind::Rollback)
-                {
-                    return;
-                }
-                self.fresh += 1;
-                let settles = node.rollbacks.ids_of(&parts(&["chat"]));
-                let kind = if machine {
-                    ChangeKind::Machine
-                } else {
-                    ChangeKind::Human
-                };
-                if !machine {
-                    self.nodes[number].banned = None;
-                }
-                self.revisions.push((kind, self.fresh, settles));
-                self.sync(number);
-            }
-            Event::RollBack(number) => {
-                let seen = self.nodes[number].seen;
-                let (now, before) = (self.nodes[number].live, self.value(seen.saturating_sub(1)));
-                if now == before {
-                    return;
-                }
-                self.fresh += 1;
-                let id = format!("{number}-{}", self.fresh);
-                let node = &mut self.nodes[number];
-                node.live = before;
-                node.banned = Some(now);
-                node.rollbacks
-                    .roll_back([route("chat")], &id, seen as u64, false);
-            }
+            Event::Publish(number) => self.publish(number, false),
+            Event::Automate(number) => self.publish(number, true),
+            Event::RollBack(number) => self.roll_back(number),
             Event::Lose(number) => self.nodes[number].has_store = false,
             Event::Return(number) => self.nodes[number].has_store = true,
             Event::KeepMine(number) if self.nodes[number].has_store => {
