@@ -148,7 +148,9 @@ impl Controller {
         }
         let live = self.table.load();
         check_base(&self.log, live.revision(), Scope::Whole, import.expected)?;
-        let comparison = compare(&self.log, &live, import.file, import.policy);
+        let first = self.joins_with_file(import.by).then_some(import.file);
+        let sides = (first, &**import.file);
+        let comparison = compare(&self.log, &live, sides, import.policy);
         if !comparison.merged.conflicts.is_empty() {
             return Ok(Attempt::Merged(comparison, None));
         }
@@ -172,6 +174,13 @@ impl Controller {
         proposal.request = Some(import.request);
         let swap = self.publish(&live, proposal, import.by.clone(), candidates);
         Ok(Attempt::Merged(comparison, Some(swap.await?)))
+    }
+
+    /// True if a fleet has a table already and this node reads its own file: that is then what later files are compared
+    /// with, and brings back nothing that was removed or rolled back meanwhile.
+    fn joins_with_file(&self, by: &Author) -> bool {
+        let is_node = by.actor == Actor::File && self.shared.node().is_some();
+        is_node && self.shared.state().revision > 0
     }
 
     /// Remembers a file that changed nothing live, so that the next comparison begins with it.
@@ -200,7 +209,7 @@ impl Controller {
     ) -> Result<ImportReport, ControlError> {
         let live = self.table.load();
         check_base(&self.log, live.revision(), Scope::Whole, expected)?;
-        let comparison = compare(&self.log, &live, file, policy);
+        let comparison = compare(&self.log, &live, (None, file), policy);
         if !comparison.merged.conflicts.is_empty() {
             return Ok(self.report(comparison, policy, None));
         }
@@ -265,16 +274,17 @@ impl Controller {
     }
 }
 
-/// Compares the three sides; a conflict names the revision that changed its entry live.
+/// Compares the three sides; a conflict names the revision that changed its entry live. `first` is the file before this one
+/// if none was imported yet.
 fn compare(
     log: &RevisionLog,
     live: &RoutingTable,
-    file: &TableDocument,
+    (first, file): (Option<&Arc<TableDocument>>, &TableDocument),
     policy: Option<ConflictPolicy>,
 ) -> Comparison {
     let base = log.index().imported.clone();
     let is_first = base.is_none();
-    let base = base.unwrap_or_default();
+    let base = base.or_else(|| first.cloned()).unwrap_or_default();
     let mut merged = merge(&base, &TableDocument::of(&live.state()), file, policy);
     attribute_conflicts(log, &mut merged.conflicts);
     Comparison {

@@ -23,6 +23,9 @@ use crate::{
     table::Swapped,
 };
 
+/// Longest time without an answer of the store after which it is taken for the same one.
+const SURE_MS: u64 = 10_000;
+
 /// The place of this node in its fleet.
 #[derive(Debug, Default)]
 pub(super) struct SharedTable {
@@ -46,6 +49,8 @@ pub(super) struct Node {
 pub(super) struct SharedState {
     /// Revision of the fleet that is taken up.
     pub(super) revision: u64,
+    /// Identifier of that revision, if it is known.
+    pub(super) id: Option<String>,
     /// The table of the fleet; none until it was read.
     pub(super) table: Option<TableState>,
     /// Revision of that table: at a start it is read again from an earlier one on.
@@ -71,6 +76,7 @@ impl SharedTable {
             let mut state = self.state();
             if let Some(mark) = mark {
                 state.revision = mark.revision;
+                state.id.clone_from(&mark.id);
                 state.rollbacks = mark.rollbacks.clone().into();
             }
             state.standing = FleetState::Alone;
@@ -94,6 +100,7 @@ impl SharedTable {
         let state = self.state();
         Some(SharedMark {
             revision: state.revision,
+            id: state.id.clone(),
             rollbacks: state.rollbacks.all().to_vec(),
         })
     }
@@ -180,17 +187,32 @@ impl SharedState {
                 settles: &revision.settles,
             });
             self.revision = number;
+            self.id = Some(revision.id.clone());
         }
         self.read = number;
         self.table = Some(table);
         Ok(())
     }
 
-    /// Forgets the fleet, but for the number that is taken up: the store is read anew.
+    /// Forgets the table of the fleet, but for the number that is taken up: the store is read anew.
     pub(super) fn forget(&mut self, revision: u64) {
-        (self.revision, self.read, self.table) = (revision, 0, None);
-        self.rollbacks = LocalRollbacks::default();
-        self.stop(FleetState::Alone, "the store is read anew".to_owned());
+        (self.revision, self.id, self.read, self.table) = (revision, None, 0, None);
+    }
+
+    /// Begins before the first revision of the fleet.
+    pub(super) fn begin_empty(&mut self) {
+        (self.read, self.table) = (0, Some(TableState::default()));
+    }
+
+    /// The identifier of the revision that is taken up, if the store may be another one by now: the node starts, was without
+    /// it, or stood still.
+    pub(super) fn unverified(&self) -> Option<String> {
+        let silent = |contact: Timestamp| now().millis().saturating_sub(contact.millis());
+        let is_sure = self.standing == FleetState::Following
+            && self
+                .contact
+                .is_some_and(|contact| silent(contact) < SURE_MS);
+        self.id.clone().filter(|_| !is_sure)
     }
 
     /// The table that is to be live on this node: that of the fleet, and beside it what was rolled back here.

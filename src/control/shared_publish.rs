@@ -12,16 +12,19 @@ use super::{
     withdrawal::Withdrawal,
 };
 use crate::{
-    model::{Author, LocalRollback, TablePart, TableState},
+    model::{Author, ChangeSet, LocalRollback, TablePart, TableState},
     shared_table::{
         Appended, ChangeKind, NewRevision, SharedRevision, apply_all, changes_between,
         encode_table, keep_parts,
     },
-    table::{Leave, RoutingTable},
+    table::{Leave, RoutingTable, compile},
 };
 
 /// Every so many revisions the whole table is stored beside one, so that a new node need not read all.
 const WHOLE_EVERY: u64 = 64;
+/// Largest revision with a whole table beside it, in bytes: etcd takes requests of 1.5 MiB. Without a table a new node reads
+/// more revisions, all of which are kept then.
+const LARGEST: usize = 1_400_000;
 /// Number of revisions that the store keeps.
 const KEPT: u64 = 1_024;
 /// Number of times that a change is tried again while other nodes are faster.
@@ -120,6 +123,7 @@ impl Controller {
         }
         let (number, changes) = (state.revision + 1, changes_between(base, &table));
         drop(state);
+        self.check_fits(&table)?;
         let Leave {
             cause,
             by_route,
@@ -149,17 +153,21 @@ impl Controller {
         by: Author,
         rollbacks: &[LocalRollback],
     ) -> Result<Draft, ControlError> {
-        let _index = self.log.index();
-        let live = self.table.load().state();
-        let state = self.shared.state();
-        let base = state.base()?;
-        let parts: BTreeSet<&TablePart> = rollbacks.iter().map(|one| &one.part).collect();
-        let table = keep_parts(base, parts, &live)?;
+        let (number, changes, table) = {
+            let _index = self.log.index();
+            let live = self.table.load().state();
+            let state = self.shared.state();
+            let base = state.base()?;
+            let parts: BTreeSet<&TablePart> = rollbacks.iter().map(|one| &one.part).collect();
+            let table = keep_parts(base, parts, &live)?;
+            (state.revision + 1, changes_between(base, &table), table)
+        };
+        self.check_fits(&table)?;
         Ok(Draft {
-            number: state.revision + 1,
+            number,
             revision: SharedRevision {
                 kind: ChangeKind::Rollback,
-                changes: changes_between(base, &table),
+                changes,
                 digest: table.spec.digest(),
                 settles: rollbacks.iter().map(|one| one.id.clone()).collect(),
                 leave: Leave::ROLLBACK.cause,
@@ -167,6 +175,14 @@ impl Controller {
             },
             table,
         })
+    }
+
+    /// Checks that a table can be live on the nodes of the fleet, before they have it.
+    fn check_fits(&self, table: &TableState) -> Result<(), ControlError> {
+        let live = self.table.load();
+        let touched = ChangeSet::between(&live.state(), table);
+        let compiled = compile(table.clone(), &touched, Some(live.compiled()), &self.fleet);
+        compiled.map(drop).map_err(ControlError::Invalid)
     }
 
     /// The revision of the fleet that gives it a table of this node: its first one, or the end of a stop.
@@ -191,12 +207,14 @@ impl Controller {
             revision,
             table,
         } = draft;
-        let is_whole = number % WHOLE_EVERY == 1;
+        let bytes = revision.encode();
+        let whole = (number % WHOLE_EVERY == 1).then(|| encode_table(&table));
+        let whole = whole.filter(|whole| bytes.len() + whole.len() <= LARGEST);
         let next = NewRevision {
             number,
-            revision: revision.encode(),
-            table: is_whole.then(|| encode_table(&table)),
-            oldest: (is_whole && number > KEPT).then(|| number - KEPT),
+            revision: bytes,
+            oldest: (whole.is_some() && number > KEPT).then(|| number - KEPT),
+            table: whole,
         };
         match node.store.append(next).await {
             Ok(Appended::Done) => {}

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::FleetNode,
-    model::{Actor, Author},
+    model::{Actor, Author, LocalRollback},
     shared_table::StoreError,
     telemetry::ErrorChain,
 };
@@ -75,10 +75,28 @@ impl Controller {
         match self.draft_of_rollbacks(node, by, &rollbacks) {
             Ok(draft) => self.commit(node, draft).await.map_err(Failure::from),
             Err(error) => {
-                let reason = format!("a rollback of this node does not fit the fleet: {error}");
-                self.shared.state().block(Some(reason));
+                self.dispute_unfit(node, &rollbacks, &error);
                 Ok(())
             }
+        }
+    }
+
+    /// Leaves to a person which of two sides stays, for each rollback that does not fit the fleet by itself, or for all.
+    fn dispute_unfit(&self, node: &Node, rollbacks: &[LocalRollback], error: &ControlError) {
+        let fits = |one: &&LocalRollback| {
+            let by = author("a trial".to_owned());
+            self.draft_of_rollbacks(node, by, std::slice::from_ref(*one))
+                .is_ok()
+        };
+        let mut unfit: Vec<&LocalRollback> = rollbacks.iter().filter(|one| !fits(one)).collect();
+        if unfit.is_empty() {
+            unfit = rollbacks.iter().collect();
+        }
+        let ids: Vec<String> = unfit.iter().map(|one| one.id.clone()).collect();
+        if self.shared.state().rollbacks.dispute(&ids) {
+            let reason = ErrorChain(error).to_string();
+            tracing::warn!(%reason, "what was rolled back here does not fit what the fleet has: `switchback fleet keep mine|theirs` decides");
+            self.shared.wake();
         }
     }
 

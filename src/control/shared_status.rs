@@ -6,7 +6,7 @@ use super::{
 use crate::{
     api::{FleetSide, FleetState, FleetStatus},
     model::{Author, LocalRollback},
-    shared_table::ChangeKind,
+    shared_table::{ChangeKind, LocalRollbacks},
     table::Leave,
 };
 
@@ -57,7 +57,12 @@ impl Controller {
 
     /// Takes the table of the store, as a node that was in no fleet before.
     async fn join_anew(&self) -> Result<(), ControlError> {
-        self.shared.state().forget(0);
+        {
+            let mut state = self.shared.state();
+            state.forget(0);
+            state.rollbacks = LocalRollbacks::default();
+            state.stop(FleetState::Alone, "the store is read anew".to_owned());
+        }
         if self.catch_up().await {
             return Ok(());
         }
@@ -68,12 +73,16 @@ impl Controller {
         })
     }
 
-    /// Gives the store the table of this node, on top of what it has.
+    /// Gives the store the table of this node, on top of what it has. Until it is there the node stays as it is.
     async fn overwrite_fleet(&self, node: &Node, by: Author) -> Result<(), ControlError> {
         self.read_anew(node).await?;
         let _lock = self.publish_lock().await?;
         let draft = self.draft_of_state(node, by, self.table.load().state());
-        self.commit(node, draft).await
+        self.commit(node, draft).await?;
+        let mut state = self.shared.state();
+        state.rollbacks = LocalRollbacks::default();
+        state.follow_again();
+        Ok(())
     }
 
     async fn take_theirs(&self, by: Author) -> Result<(), ControlError> {

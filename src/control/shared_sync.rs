@@ -106,6 +106,10 @@ impl Controller {
                 }
             }
         }
+        let reason = "other nodes were faster each time, or the store has not all of its revisions";
+        self.shared
+            .state()
+            .stop(FleetState::Alone, reason.to_owned());
         false
     }
 
@@ -128,15 +132,21 @@ impl Controller {
 
     async fn follow_fleet(&self, node: &Node) -> Result<(), Failure> {
         // Before the head: this node may append a revision while that is read.
-        let seen = self.shared.state().revision;
+        let (seen, unverified) = {
+            let state = self.shared.state();
+            (state.revision, state.unverified())
+        };
         let head = node.store.head().await?;
-        self.shared.state().answered();
         if head.last < seen {
             return Err(Failure::Stopped(format!(
                 "the store has revision {}, and this node has taken up {seen}: it is another store, or was restored to an older state",
                 head.last
             )));
         }
+        if let Some(id) = unverified {
+            verify(node, seen, &id).await?;
+        }
+        self.shared.state().answered();
         if head.last == 0 {
             self.found(node).await?;
         } else {
@@ -144,11 +154,13 @@ impl Controller {
             self.bring_rest().await?;
         }
         self.shared.state().follow_again();
-        self.publish_rollbacks(node).await?;
-        self.report_to_fleet(node).await
+        let published = self.publish_rollbacks(node).await;
+        self.report_to_fleet(node).await?;
+        published
     }
 
-    /// Reads what the store has, and makes nothing of it live: what is live here is to go on top of it.
+    /// Reads what the store has for a node that has stopped, and makes nothing of it live: what is live here is to go on top
+    /// of it.
     ///
     /// # Errors
     /// When the store does not answer, or has what this version cannot read.
@@ -156,7 +168,6 @@ impl Controller {
         let head = node.store.head().await?;
         self.shared.state().forget(head.last);
         self.read_fleet(node, head).await?;
-        self.shared.state().follow_again();
         Ok(())
     }
 
@@ -193,7 +204,9 @@ impl Controller {
             state.table.is_some().then_some(state.read)
         };
         let mut whole = None;
-        if read.is_none() {
+        if read.is_none() && head.whole == 0 {
+            self.shared.state().begin_empty();
+        } else if read.is_none() {
             let table = node.store.table(head.whole).await?;
             whole = Some((head.whole, table.ok_or(Failure::Again)?));
         }
@@ -232,7 +245,7 @@ impl Controller {
                 if state.revision > 0 {
                     state.rollbacks.follow_unknown(&parts);
                 }
-                state.revision = number;
+                (state.revision, state.id) = (number, None);
             }
             state.table = Some(table);
             state.read = number;
@@ -289,6 +302,22 @@ impl Controller {
         let convergence = self.converge(&swap).await;
         drop(self.receipts().of_swap(swap, convergence));
     }
+}
+
+/// Checks that the store has the revision that this node has taken up, and not another one of that number.
+async fn verify(node: &Node, number: u64, id: &str) -> Result<(), Failure> {
+    let found = node.store.revisions(number, number).await?;
+    // Of one that is not kept any more nothing can be said.
+    let Some((_, bytes)) = found.first() else {
+        return Ok(());
+    };
+    let revision = SharedRevision::decode(bytes).map_err(|error| unreadable(number, &error))?;
+    if revision.id == id {
+        return Ok(());
+    }
+    Err(Failure::Stopped(format!(
+        "revision {number} of the store is not the one that this node has taken up: it is another store, or was restored to an older state"
+    )))
 }
 
 /// A revision that this version does not understand: it follows no further, rather than half.

@@ -24,6 +24,13 @@ pub fn is_about_bytes(field: &Field<'_>) -> bool {
     is_entity_tag(field) || is_named(field, "accept-ranges") || is_digest(field)
 }
 
+/// True for the name of a field that says something of the bytes, or by which it is decided whether they get a coding.
+pub fn is_of_content(name: &str) -> bool {
+    const OTHERS: [&str; 4] = ["accept-ranges", "content-encoding", "content-type", "etag"];
+    let mut names = OTHERS.iter().chain(&DIGESTS);
+    names.any(|own| name.eq_ignore_ascii_case(own))
+}
+
 /// True for the entity tag.
 pub fn is_entity_tag(field: &Field<'_>) -> bool {
     is_named(field, "etag")

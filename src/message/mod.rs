@@ -33,7 +33,7 @@ pub use authority::{Authority, Host};
 pub use connection::{ConnectionOptions, MAX_NOMINATIONS};
 pub use content_coding::{
     forbids_transform, has_weak_tag, has_whole_content, is_about_bytes, is_digest, is_entity_tag,
-    is_weak_tag, varies_by_encoding,
+    is_of_content, is_weak_tag, varies_by_encoding,
 };
 pub use culprit::{LooseField, field_at_fault, loose_fields};
 pub use field::{Field, KnownField, KnownSet};

@@ -40,6 +40,9 @@ pub struct LocalRollback {
 pub struct SharedMark {
     /// Revision of the fleet.
     pub revision: u64,
+    /// Identifier of that revision, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Rollbacks that the fleet does not have yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollbacks: Vec<LocalRollback>,

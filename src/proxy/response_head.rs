@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use crate::message::{KnownField, Reason, Rejection, Version};
+use crate::message::{KnownField, Reason, Rejection, Version, is_of_content};
 use crate::net::Tick;
-use crate::table::{Guards, Route};
+use crate::table::{Guards, HeaderRules, Route};
 
 use super::agent_card::{HeldCard, is_held};
 use super::answer_note::note_answer;
@@ -99,7 +99,10 @@ fn take_head<R: Responder>(
     let card = card.filter(|_| is_held(committed, parts));
     if let Some(guarded) = context.guarded.get() {
         let rules = selected.route().guards().and_then(Guards::compression);
-        let may = (parts, card.is_none());
+        // What the route writes of the content is of the bytes that come from the endpoint.
+        let writes = |rules: &HeaderRules| rules.written().any(|(name, _)| is_of_content(name));
+        let is_free = rules.is_none() || !selected.route().response_headers().is_some_and(writes);
+        let may = (parts, card.is_none() && is_free);
         responding.framing = guarded.code(&worker.compressors, rules, may);
     }
     if let Some(card) = card {

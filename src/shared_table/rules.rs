@@ -100,6 +100,21 @@ impl LocalRollbacks {
         });
     }
 
+    /// What the fleet has by now leaves no room for these: a person decides, or the fleet's side is taken if it was automation
+    /// that went back. True if that is news about one of them.
+    pub fn dispute(&mut self, ids: &[String]) -> bool {
+        let mut is_news = false;
+        self.0.retain_mut(|one| {
+            if !ids.contains(&one.id) {
+                return true;
+            }
+            is_news |= !one.disputed;
+            one.disputed = true;
+            !one.by_machine
+        });
+        is_news
+    }
+
     /// Takes in a stretch of revisions that are not kept any more: nobody knows who changed these parts.
     pub fn follow_unknown(&mut self, parts: &BTreeSet<TablePart>) {
         for one in &mut self.0 {

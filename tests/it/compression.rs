@@ -447,6 +447,11 @@ fn the_keys_decide_and_a_rollback_takes_them_back() {
     assert!(!is_coded(""));
     proxy.converged(proxy.rollback());
     assert!(is_coded(""));
+    // What the route says of the bytes is of those that come from the endpoint.
+    change_route(&proxy, |route| {
+        route.response_headers = serde_json::from_str(r#"{"set":{"etag":"\"a\""}}"#).unwrap();
+    });
+    assert!(!is_coded(""));
 }
 
 #[test]

@@ -448,6 +448,113 @@ async fn a_store_that_went_back_is_not_followed_before_a_person_has_decided() {
 }
 
 #[tokio::test]
+async fn another_revision_of_the_same_number_is_another_store() {
+    let fleet = Fleet::start().await;
+    fleet.nodes[0].fixture.split("chat", 10).await;
+    let before = fleet.content.lock().unwrap().clone();
+    fleet.nodes[0].fixture.split("chat", 20).await;
+    fleet.sync().await;
+    let [a, b, _] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    a.cut(true);
+    a.sync().await;
+    *fleet.content.lock().unwrap() = before;
+    b.sync().await;
+    b.keep(FleetSide::Mine).await;
+    a.cut(false);
+    a.sync().await;
+    assert_eq!((a.state(), a.chat()), (FleetState::Stopped, 20));
+    a.keep(FleetSide::Theirs).await;
+    fleet.sync().await;
+    fleet.all_have(20);
+}
+
+#[tokio::test]
+async fn what_is_kept_without_an_answer_stays_live() {
+    let fleet = Fleet::start().await;
+    fleet.nodes[0].fixture.split("chat", 10).await;
+    let before = fleet.content.lock().unwrap().clone();
+    fleet.nodes[0].fixture.split("chat", 20).await;
+    fleet.sync().await;
+    *fleet.content.lock().unwrap() = before;
+    let a = &fleet.nodes[0];
+    a.sync().await;
+    a.cut(true);
+    let controller = &a.fixture.controller;
+    assert!(
+        controller
+            .keep_in_fleet(FleetSide::Mine, author())
+            .await
+            .is_err()
+    );
+    a.cut(false);
+    a.sync().await;
+    assert_eq!((a.state(), a.chat()), (FleetState::Stopped, 20));
+    a.keep(FleetSide::Mine).await;
+    assert_eq!((a.state(), a.chat()), (FleetState::Following, 20));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_fleet_is_refused_or_disputed_and_holds_up_nobody_else() {
+    let put = |name: &str, prefix: &str| {
+        let route = format!(r#"{{"name":"{name}","path_prefix":"{prefix}","split":{{"blue":1}}}}"#);
+        Change::PutRoute {
+            route: Box::new(serde_json::from_str(&route).unwrap()),
+        }
+    };
+    let fleet = Fleet::start().await;
+    fleet.sync().await;
+    let [a, b, _] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    a.fixture.apply(put("tools", "/old")).await;
+    a.fixture.apply(put("tools", "/new")).await;
+    fleet.sync().await;
+    a.cut(true);
+    let tools = RollbackTo::Route("tools".parse().unwrap());
+    a.fixture.rollback_to(tools).await.unwrap();
+    b.fixture.apply(put("other", "/old")).await;
+    a.cut(false);
+    fleet.sync().await;
+    let count = fleet.content.lock().unwrap().revisions.len();
+    assert_eq!(a.disputed(), 1);
+    // On this node there is room for it, in the fleet there is none.
+    let more = a
+        .fixture
+        .try_apply(put("more", "/new"), Expected::Any)
+        .await;
+    assert!(matches!(more, Err(ControlError::Invalid(_))), "{more:?}");
+    let controller = &a.fixture.controller;
+    let mine = controller.keep_in_fleet(FleetSide::Mine, author()).await;
+    assert!(matches!(mine, Err(ControlError::Invalid(_))), "{mine:?}");
+    assert_eq!(fleet.content.lock().unwrap().revisions.len(), count);
+    b.fixture.split("chat", 5).await;
+    assert_eq!(fleet.nodes[2].state(), FleetState::Following);
+    a.keep(FleetSide::Theirs).await;
+    fleet.sync().await;
+    fleet.all_have(5);
+}
+
+#[tokio::test]
+async fn the_file_of_a_node_that_joins_brings_back_nothing() {
+    let mut fleet = Fleet::start().await;
+    fleet.nodes[0].fixture.split("chat", 10).await;
+    let content = Arc::clone(&fleet.content);
+    let count = content.lock().unwrap().revisions.len();
+    let by = Author {
+        actor: Actor::File,
+        ..author()
+    };
+    let node = fleet.add("d").await;
+    let controller = &node.fixture.controller;
+    let import = controller.import(document(70, 20), None, by, Expected::Any, true);
+    assert!(import.await.unwrap().first);
+    assert_eq!(node.fixture.weights(), (10, 0));
+    assert_eq!(content.lock().unwrap().revisions.len(), count);
+}
+
+#[tokio::test]
 async fn a_new_node_and_one_that_was_away_for_long_begin_with_a_whole_table() {
     let mut fleet = Fleet::start().await;
     fleet.sync().await;
