@@ -512,8 +512,7 @@ async fn what_does_not_fit_the_fleet_is_refused_or_disputed_and_holds_up_nobody_
     a.fixture.apply(put("tools", "/new")).await;
     fleet.sync().await;
     a.cut(true);
-    let tools = RollbackTo::Route("tools".parse().unwrap());
-    a.fixture.rollback_to(tools).await.unwrap();
+    a.fixture.rollback().await.unwrap();
     b.fixture.apply(put("other", "/old")).await;
     a.cut(false);
     fleet.sync().await;
