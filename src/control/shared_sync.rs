@@ -291,7 +291,9 @@ impl Controller {
     async fn bring(&self, occasion: &Occasion) {
         let brought = self.bring_live(occasion).await;
         let blocked = brought.as_ref().err();
-        let blocked = blocked.map(|error| ErrorChain(error).to_string());
+        // Problems of a table have a line each; a reason is one.
+        let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let blocked = blocked.map(|error| line(ErrorChain(error).to_string()));
         self.shared.state().block(blocked);
         if let Ok(Some(swap)) = brought {
             self.finish(swap).await;

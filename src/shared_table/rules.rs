@@ -100,8 +100,8 @@ impl LocalRollbacks {
         });
     }
 
-    /// What the fleet has by now leaves no room for these: a person decides, or the fleet's side is taken if it was automation
-    /// that went back. True if that is news about one of them.
+    /// Disputes rollbacks that the fleet has no room for any more: a person decides, or the fleet's side is taken if it was
+    /// automation that went back. True if that is news about one of them.
     pub fn dispute(&mut self, ids: &[String]) -> bool {
         let mut is_news = false;
         self.0.retain_mut(|one| {
