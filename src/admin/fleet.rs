@@ -5,8 +5,13 @@ use std::sync::Arc;
 use axum::{Extension, extract::State, response::Response};
 
 use super::{
-    body::Body, caller::Caller, error::ApiError, json_response::json, problems::refused,
-    respond::run_detached, state::AdminState,
+    body::Body,
+    caller::Caller,
+    error::ApiError,
+    json_response::json,
+    problems::{conflict, refused},
+    respond::run_detached,
+    state::AdminState,
 };
 use crate::{
     api::{FleetKeepRequest, FleetStatus},
@@ -23,7 +28,7 @@ pub(super) async fn read_fleet(State(admin): State<AdminState>) -> Response {
 /// Ends all disputes of this node: rollbacks that were made here without the store and that a change elsewhere contradicts.
 ///
 /// It also ends the stop of a node whose store is not the one that it followed, or an older one. 503 if the store cannot be
-/// reached: what is live stays.
+/// reached: what is live stays. 409 on a proxy that is no node of a fleet.
 #[utoipa::path(post, path = "/v1/fleet/keep", tag = "fleet", request_body = FleetKeepRequest,
     responses((status = 200, description = "the fleet afterwards", body = FleetStatus)))]
 pub(super) async fn keep_in_fleet(
@@ -32,6 +37,10 @@ pub(super) async fn keep_in_fleet(
     Body(FleetKeepRequest { keep }): Body<FleetKeepRequest>,
 ) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
+    if controller.fleet_status().node.is_none() {
+        let error = conflict("not-a-node", "this proxy is no node of a fleet");
+        return Err(error.hint("a `[fleet]` section in its configuration makes it one"));
+    }
     let by = Author {
         actor: Actor::Api,
         name: caller.name.to_string(),

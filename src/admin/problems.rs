@@ -129,7 +129,7 @@ fn key_missing(text: String) -> ApiError {
     .hint("add `?key=`, such as the id of a user")
 }
 
-fn conflict(kind: &str, title: &str) -> ApiError {
+pub(super) fn conflict(kind: &str, title: &str) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, kind, title)
 }
 

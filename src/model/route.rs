@@ -139,7 +139,7 @@ pub struct RouteSpec {
     pub rate_limit: Option<RateLimitSpec>,
     /// Longest body of a request; a longer one is refused with 413. No limit by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, pattern = "^[0-9]{1,12}(B|KiB|MiB|GiB)$", example = "1MiB")]
+    #[schema(value_type = Option<String>, pattern = "^([0-9]{1,12}(B|KiB|MiB)|[0-9]{1,9}GiB)$", example = "1MiB")]
     pub max_body: Option<Size>,
     /// Credentials that requests need; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
