@@ -74,10 +74,11 @@ impl Controller {
         let by = self.author_of_rollbacks();
         match self.draft_of_rollbacks(node, by, &rollbacks) {
             Ok(draft) => self.commit(node, draft).await.map_err(Failure::from),
-            Err(error) => {
+            Err(error) if is_misfit(&error) => {
                 self.dispute_unfit(node, &rollbacks, &error);
                 Ok(())
             }
+            Err(error) => Err(Failure::from(error)),
         }
     }
 
@@ -85,8 +86,8 @@ impl Controller {
     fn dispute_unfit(&self, node: &Node, rollbacks: &[LocalRollback], error: &ControlError) {
         let fits = |one: &&LocalRollback| {
             let by = author("a trial".to_owned());
-            self.draft_of_rollbacks(node, by, std::slice::from_ref(*one))
-                .is_ok()
+            let draft = self.draft_of_rollbacks(node, by, std::slice::from_ref(*one));
+            !draft.is_err_and(|error| is_misfit(&error))
         };
         let mut unfit: Vec<&LocalRollback> = rollbacks.iter().filter(|one| !fits(one)).collect();
         if unfit.is_empty() {
@@ -145,6 +146,11 @@ impl Controller {
         self.shared.state().nodes = nodes;
         Ok(())
     }
+}
+
+/// True if it is the table that is refused, and not the moment.
+const fn is_misfit(error: &ControlError) -> bool {
+    matches!(error, ControlError::Change(_) | ControlError::Invalid(_))
 }
 
 /// The author of what nobody has asked for on this node.

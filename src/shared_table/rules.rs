@@ -1,7 +1,8 @@
 //! The rules of a node of a fleet: what a person rolled back on it does not come back there until a person who can know of
 //! it decides so.
 //!
-//! `tests/fleet_model` has visited every order of a few events under these rules.
+//! `tests/fleet_model` has visited every order of a few events under these rules, in which every table fits the fleet; see
+//! [`LocalRollbacks::dispute`] for one that does not.
 
 use std::collections::BTreeSet;
 
