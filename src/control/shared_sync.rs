@@ -92,6 +92,10 @@ impl Controller {
         if self.shared.state().standing == FleetState::Stopped {
             return false;
         }
+        if self.log.history.is_released() {
+            // Another process is this node now; what this one serves still, it serves as it is.
+            return true;
+        }
         for _ in 0..MOST_OVERTAKEN {
             match self.follow_fleet(node).await {
                 Ok(()) => return true,
@@ -137,6 +141,7 @@ impl Controller {
             (state.revision, state.unverified())
         };
         let head = node.store.head().await?;
+        self.shared.state().answered();
         if head.last < seen {
             return Err(Failure::Stopped(format!(
                 "the store has revision {}, and this node has taken up {seen}: it is another store, or was restored to an older state",
@@ -146,7 +151,6 @@ impl Controller {
         if let Some(id) = unverified {
             verify(node, seen, &id).await?;
         }
-        self.shared.state().answered();
         if head.last == 0 {
             self.found(node).await?;
         } else {

@@ -124,12 +124,15 @@ struct Node {
 
 impl Node {
     async fn open(path: &Path, name: &str, content: &Arc<Mutex<Content>>) -> Self {
+        Self::on(ControllerFixture::open(path), name, content).await
+    }
+
+    async fn on(fixture: ControllerFixture, name: &str, content: &Arc<Mutex<Content>>) -> Self {
         let store = Arc::new(MemoryStore {
             content: Arc::clone(content),
             node: name.to_owned(),
             ..MemoryStore::default()
         });
-        let fixture = ControllerFixture::open(path);
         let shared = Arc::clone(&store) as Arc<dyn SharedStore>;
         fixture.controller.join_fleet(name.to_owned(), shared);
         let node = Self { fixture, store };
@@ -533,6 +536,21 @@ async fn what_does_not_fit_the_fleet_is_refused_or_disputed_and_holds_up_nobody_
     a.keep(FleetSide::Theirs).await;
     fleet.sync().await;
     fleet.all_have(5);
+}
+
+#[tokio::test]
+async fn a_process_that_has_handed_its_history_over_is_no_node_any_more() {
+    let fleet = Fleet::start().await;
+    let folder = folder();
+    let fixture = ControllerFixture::open_with_writer_process(&history_path(&folder));
+    let old = Node::on(fixture, "d", &fleet.content).await;
+    let within = std::time::Duration::from_secs(5);
+    old.fixture.controller.release_history(within).unwrap();
+    fleet.content.lock().unwrap().nodes.remove("d");
+    fleet.nodes[1].fixture.split("chat", 10).await;
+    old.sync().await;
+    assert_eq!((old.chat(), old.state()), (0, FleetState::Following));
+    assert!(!fleet.content.lock().unwrap().nodes.contains_key("d"));
 }
 
 #[tokio::test]
