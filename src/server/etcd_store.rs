@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,8 @@ struct EtcdStore {
     node: String,
     lease: LeaseId,
     lease_time: Duration,
+    has_reported: AtomicBool,
+    has_namesake: AtomicBool,
     // The revision of etcd at which the head was read last.
     seen: AtomicU64,
     watch: Mutex<Option<Watch>>,
@@ -87,6 +89,8 @@ impl EtcdStore {
             node,
             lease: LeaseId::new(rand::random()),
             lease_time: fleet.lease.0,
+            has_reported: AtomicBool::new(false),
+            has_namesake: AtomicBool::new(false),
             seen: AtomicU64::new(0),
             watch: Mutex::default(),
         })
@@ -222,22 +226,37 @@ impl EtcdStore {
             kept => kept,
         };
         granted.map_err(StoreError::from)?;
+        let key = self.key(&format!("nodes/{}", self.node));
+        let before = Operation::Get(KeyRange::one(key.clone()));
         let put = Operation::Put {
-            key: self.key(&format!("nodes/{}", self.node)),
+            key,
             value: report,
             lease: Some(self.lease),
         };
         let transaction = Transaction {
             compare: Vec::new(),
-            then: vec![put],
+            then: vec![before, put],
             otherwise: Vec::new(),
             repeatable: true,
         };
-        self.client
-            .commit(&transaction)
-            .await
-            .map_err(StoreError::from)?;
+        let committed = self.client.commit(&transaction).await;
+        self.look_for_namesake(&committed.map_err(StoreError::from)?);
         Ok(())
+    }
+
+    /// Says so when another proxy reports under the name of this one, since each hides the other then.
+    fn look_for_namesake(&self, committed: &Committed) {
+        let before = committed.read.first().and_then(|pairs| pairs.first());
+        let is_other =
+            before.is_some_and(|pair| pair.lease.is_some_and(|lease| lease != self.lease));
+        // The first report comes after one of the process before this one.
+        let is_namesake = self.has_reported.swap(true, Ordering::AcqRel) && is_other;
+        if is_namesake && !self.has_namesake.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                node = self.node,
+                "another proxy of the fleet has the same name, and `fleet status` shows one of the two: give each its own, `[fleet] node`"
+            );
+        }
     }
 
     async fn read_reports(&self) -> Result<Vec<Vec<u8>>, StoreError> {

@@ -152,9 +152,9 @@ class Traffic:
 
 class World:
     def __init__(self, path):
-        self.etcd = Etcd(path)
-        agents = [agent("blue"), agent("green")]
-        self.nodes = [Node(path / name, name, self.etcd, agents) for name in ("a", "b", "c")]
+        self.path, self.etcd = path, Etcd(path)
+        self.agents = [agent("blue"), agent("green")]
+        self.nodes = [Node(path / name, name, self.etcd, self.agents) for name in ("a", "b", "c")]
         self.traffic = Traffic(self.nodes)
 
     def all_have(self, green, route="chat", seconds=5):
@@ -328,6 +328,15 @@ def members(world):
     world.agree()
 
 
+def namesake(world):
+    """Two proxies with one name hide each other, and the log says so."""
+    node = Node(world.path / "namesake", "c", world.etcd, world.agents)
+    logs = [node.process.log, world.nodes[2].process.log]
+    wait_until("the log says so", lambda: any("has the same name" in log.read_text() for log in logs), 15)
+    assert node.process.stop() == 0
+    assert "has the same name" not in world.nodes[0].process.log.read_text()
+
+
 def page(path):
     """Every command of docs/fleet.md, as somebody pastes them: none fails."""
     text = (ROOT / "docs/fleet.md").read_text()
@@ -356,6 +365,7 @@ def main():
         suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)
         suite.check("a proxy that is killed amid publishes ends with what the others have", kills, world)
         suite.check("a member of etcd that dies is not missed", members, world)
+        suite.check("two proxies with one name are told", namesake, world)
         suite.check("no request was lost by any of it", lambda: f"{world.traffic.finish()} requests")
     with folder() as path:
         suite.check("the commands of docs/fleet.md", page, path)
