@@ -4,11 +4,14 @@
 //! as it is, since compression is never needed.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use flate2::{Compress, Compression as Level, FlushCompress, Status};
+use metrics::Counter;
 
+use crate::model::RouteName;
 use crate::table::Compression;
 use crate::telemetry::names;
 
@@ -28,6 +31,15 @@ pub(super) struct Compressors {
     most: usize,
     busy: Cell<usize>,
     idle: RefCell<Vec<Gzip>>,
+    /// Those of each route that has compressed an answer: looked up by name once.
+    counters: RefCell<HashMap<RouteName, Rc<Counters>>>,
+}
+
+/// Counters of one route.
+struct Counters {
+    bytes_in: Counter,
+    bytes_out: Counter,
+    busy: Counter,
 }
 
 /// State of gzip, and its effort.
@@ -39,7 +51,7 @@ struct Gzip {
 /// The compressor of one answer; given back when it is dropped.
 pub(super) struct Compressor {
     pool: Rc<Compressors>,
-    rules: Arc<Compression>,
+    counters: Rc<Counters>,
     gzip: Option<Gzip>,
 }
 
@@ -56,13 +68,15 @@ impl Compressors {
             most: (MOST / workers.max(1)).max(FEWEST),
             busy: Cell::new(0),
             idle: RefCell::default(),
+            counters: RefCell::default(),
         })
     }
 
     /// A compressor for an answer of a route, if one is free.
     pub(super) fn take(self: &Rc<Self>, rules: &Arc<Compression>) -> Option<Compressor> {
+        let counters = self.counters(rules.route());
         if self.busy.get() >= self.most {
-            count(names::COMPRESSORS_BUSY.0, rules, 1);
+            counters.busy.increment(1);
             return None;
         }
         self.busy.set(self.busy.get() + 1);
@@ -71,9 +85,30 @@ impl Compressors {
         let gzip = idle.filter(|gzip| gzip.level == level);
         Some(Compressor {
             pool: Rc::clone(self),
-            rules: Arc::clone(rules),
+            counters,
             gzip: Some(gzip.unwrap_or_else(|| Gzip::new(level))),
         })
+    }
+
+    fn counters(&self, route: &RouteName) -> Rc<Counters> {
+        let mut all = self.counters.borrow_mut();
+        if let Some(known) = all.get(route) {
+            return Rc::clone(known);
+        }
+        let new = Rc::new(Counters::of(route));
+        all.insert(route.clone(), Rc::clone(&new));
+        new
+    }
+}
+
+impl Counters {
+    fn of(route: &RouteName) -> Self {
+        let counter = |name| metrics::counter!(name, "route" => route.to_string());
+        Self {
+            bytes_in: counter(names::COMPRESSED_BYTES_IN.0),
+            bytes_out: counter(names::COMPRESSED_BYTES_OUT.0),
+            busy: counter(names::COMPRESSORS_BUSY.0),
+        }
     }
 }
 
@@ -136,27 +171,14 @@ impl Drop for Compressor {
         let Some(mut gzip) = self.gzip.take() else {
             return;
         };
-        count(
-            names::COMPRESSED_BYTES_IN.0,
-            &self.rules,
-            gzip.state.total_in(),
-        );
-        count(
-            names::COMPRESSED_BYTES_OUT.0,
-            &self.rules,
-            gzip.state.total_out(),
-        );
+        self.counters.bytes_in.increment(gzip.state.total_in());
+        self.counters.bytes_out.increment(gzip.state.total_out());
         let mut idle = pool.idle.borrow_mut();
         if idle.len() < MOST_IDLE {
             gzip.state.reset();
             idle.push(gzip);
         }
     }
-}
-
-fn count(name: &'static str, rules: &Compression, by: u64) {
-    let route = rules.route().to_string();
-    metrics::counter!(name, "route" => route).increment(by);
 }
 
 #[cfg(test)]
