@@ -1,7 +1,7 @@
 //! The store of a fleet on etcd.
 //!
 //! Under the prefix there are `last` with the number of the last revision, `revisions/N`, `tables/N` with the whole table
-//! beside some of them, and `nodes/NAME` under the lease of that node. A revision is one transaction that compares `last`,
+//! beside some of them, `nodes/NAME` under the lease of that node, and `documents/FOLDER/NAME`. A revision is one transaction that compares `last`,
 //! so of two nodes that write at once one wins.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::ServerError;
+use super::{ServerError, etcd_documents::EtcdDocuments};
 use crate::{
     config::{Config, FleetSettings},
     control::Controller,
@@ -24,7 +24,10 @@ use crate::{
     },
     model::Problem,
     net::{CertificateFiles, ClientTlsSettings},
-    shared_table::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
+    shared_table::{
+        Answer, Appended, Documents, Expected, Head, NewRevision, SharedDocuments, SharedStore,
+        StoreError, Write, Written,
+    },
     telemetry::ErrorChain,
 };
 
@@ -41,8 +44,7 @@ struct EtcdStore {
     client: EtcdClient,
     prefix: String,
     node: String,
-    lease: LeaseId,
-    lease_time: Duration,
+    documents: EtcdDocuments,
     has_reported: AtomicBool,
     has_namesake: AtomicBool,
     // The revision of etcd at which the head was read last.
@@ -83,12 +85,18 @@ impl EtcdStore {
         let client = EtcdClient::load(settings);
         let client =
             client.map_err(|error| Problem::new("fleet.etcd", ErrorChain(&error).to_string()))?;
+        let documents = EtcdDocuments {
+            client: client.clone(),
+            prefix: fleet.prefix.clone(),
+            lease: LeaseId::new(rand::random()),
+            lease_time: fleet.lease.0,
+            folders: Mutex::default(),
+        };
         Ok(Self {
             client,
             prefix: fleet.prefix.clone(),
             node,
-            lease: LeaseId::new(rand::random()),
-            lease_time: fleet.lease.0,
+            documents,
             has_reported: AtomicBool::new(false),
             has_namesake: AtomicBool::new(false),
             seen: AtomicU64::new(0),
@@ -219,19 +227,13 @@ impl EtcdStore {
     }
 
     async fn write_report(&self, report: Vec<u8>) -> Result<(), StoreError> {
-        let granted = match self.client.keep_alive(self.lease).await {
-            Err(EtcdError::LeaseNotFound) => {
-                self.client.grant_lease(self.lease, self.lease_time).await
-            }
-            kept => kept,
-        };
-        granted.map_err(StoreError::from)?;
+        self.documents.grant_lease().await?;
         let key = self.key(&format!("nodes/{}", self.node));
         let before = Operation::Get(KeyRange::one(key.clone()));
         let put = Operation::Put {
             key,
             value: report,
-            lease: Some(self.lease),
+            lease: Some(self.documents.lease),
         };
         let transaction = Transaction {
             compare: Vec::new(),
@@ -247,8 +249,10 @@ impl EtcdStore {
     /// Says so when another proxy reports under the name of this one, since each hides the other then.
     fn look_for_namesake(&self, committed: &Committed) {
         let before = committed.read.first().and_then(|pairs| pairs.first());
-        let is_other =
-            before.is_some_and(|pair| pair.lease.is_some_and(|lease| lease != self.lease));
+        let is_other = before.is_some_and(|pair| {
+            pair.lease
+                .is_some_and(|lease| lease != self.documents.lease)
+        });
         // The first report comes after one of the process before this one.
         let is_namesake = self.has_reported.swap(true, Ordering::AcqRel) && is_other;
         if is_namesake && !self.has_namesake.swap(true, Ordering::AcqRel) {
@@ -263,6 +267,24 @@ impl EtcdStore {
         let nodes = KeyRange::prefix(self.key("nodes/"));
         let read = self.client.range(&nodes).await.map_err(StoreError::from)?;
         Ok(read.pairs.into_iter().map(|pair| pair.value).collect())
+    }
+}
+
+impl SharedDocuments for EtcdStore {
+    fn documents<'a>(&'a self, folder: &'a str) -> Answer<'a, Documents> {
+        Box::pin(self.documents.read(folder))
+    }
+
+    fn write(&self, write: Write) -> Answer<'_, Written> {
+        Box::pin(async move { self.documents.write(&write).await })
+    }
+
+    fn remove<'a>(&'a self, name: &'a str, expected: Expected) -> Answer<'a, Written> {
+        Box::pin(self.documents.remove(name, expected))
+    }
+
+    fn documents_changed<'a>(&'a self, folder: &'a str, since: u64) -> Answer<'a, ()> {
+        Box::pin(self.documents.wait_changed(folder, since))
     }
 }
 

@@ -11,6 +11,7 @@ mod config_reload;
 mod control;
 mod crew;
 mod error;
+mod etcd_documents;
 mod etcd_store;
 mod exporters;
 mod flag_tokens;

@@ -5,13 +5,18 @@
 //! - `revision`: a revision of the fleet, and its form in the store
 //! - `parts`: the changes that lead from one table to another, part by part
 //! - `store`: what the store has to be able to do
+//! - `documents`: small documents beside the table
 
+mod documents;
 mod parts;
 mod revision;
 mod rules;
 mod store;
 
 pub use self::{
+    documents::{
+        Document, Documents, Expected, LARGEST_DOCUMENT, Lifetime, SharedDocuments, Write, Written,
+    },
     parts::{apply_all, changes_between, keep_parts},
     revision::{DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table},
     rules::{ChangeKind, Followed, LocalRollbacks},

@@ -1,8 +1,10 @@
 //! The store that all nodes of a fleet follow: one sequence of revisions, numbered from 1 without gaps.
 
-use std::{fmt::Debug, pin::Pin};
+use std::pin::Pin;
 
 use thiserror::Error;
+
+use super::documents::SharedDocuments;
 
 /// An answer of the store.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -49,7 +51,7 @@ pub struct StoreError {
 }
 
 /// The store of a fleet. Every call ends by itself within a limit, but [`SharedStore::changed`].
-pub trait SharedStore: Debug + Send + Sync {
+pub trait SharedStore: SharedDocuments {
     /// The state of the sequence: a read that no earlier write is missing from.
     fn head(&self) -> Answer<'_, Head>;
     /// The revisions from one number to another, both included; those that are not kept are missing.
