@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import debian
 import release
 import shell
+import systemd
 import unit
 from harness import ROOT, Suite, binary
 from world import World, run
@@ -35,7 +36,7 @@ def world():
 def main():
     suite = Suite()
     with world() as made:
-        for module in (shell, release, debian, unit):
+        for module in (shell, release, debian, unit, systemd):
             for function in module.CHECKS:
                 suite.check(function.__name__, function, made, seconds=240)
     suite.finish()
