@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Longest time without an answer of the store after which it is taken for the same one.
-const SURE_MS: u64 = 10_000;
+const SURE: Duration = Duration::from_secs(10);
 
 /// The place of this node in its fleet.
 #[derive(Debug, Default)]
@@ -62,6 +63,8 @@ pub(super) struct SharedState {
     /// The reason, where the table of the fleet cannot be live here.
     pub(super) blocked: Option<String>,
     pub(super) contact: Option<Timestamp>,
+    /// The same moment by a clock that nobody sets.
+    answered_at: Option<Instant>,
     /// Revision of the fleet that all workers have taken up.
     pub(super) taken_up: u64,
     pub(super) nodes: Vec<FleetNode>,
@@ -207,11 +210,13 @@ impl SharedState {
     /// The identifier of the revision that is taken up, if the store may be another one by now: the node starts, was without
     /// it, or stood still.
     pub(super) fn unverified(&self) -> Option<String> {
-        let silent = |contact: Timestamp| now().millis().saturating_sub(contact.millis());
-        let is_sure = self.standing == FleetState::Following
-            && self
-                .contact
-                .is_some_and(|contact| silent(contact) < SURE_MS);
+        let is_recent = self.answered_at.is_some_and(|at| at.elapsed() < SURE);
+        // The clock that nobody sets stands still in a machine that sleeps; the other one may have been set back.
+        let away = |contact: Timestamp| now().millis().abs_diff(contact.millis());
+        let is_near = self
+            .contact
+            .is_some_and(|contact| u128::from(away(contact)) < SURE.as_millis());
+        let is_sure = self.standing == FleetState::Following && is_recent && is_near;
         self.id.clone().filter(|_| !is_sure)
     }
 
@@ -245,7 +250,7 @@ impl SharedState {
     }
 
     pub(super) fn answered(&mut self) {
-        self.contact = Some(now());
+        (self.contact, self.answered_at) = (Some(now()), Some(Instant::now()));
     }
 
     pub(super) fn stop(&mut self, standing: FleetState, reason: String) {
@@ -275,5 +280,31 @@ pub(super) fn kind_of(by: &Author) -> ChangeKind {
     match by.actor {
         Actor::System => ChangeKind::Machine,
         Actor::Api | Actor::File => ChangeKind::Human,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_hides_no_silence_of_the_store() {
+        let mut state = SharedState {
+            id: Some("a-1".to_owned()),
+            standing: FleetState::Following,
+            ..SharedState::default()
+        };
+        state.answered();
+        assert_eq!(state.unverified(), None);
+        let hour = 3_600_000;
+        for contact in [now().millis() - hour, now().millis() + hour] {
+            state.contact = Some(Timestamp::from_millis(contact));
+            assert!(state.unverified().is_some(), "{contact}");
+        }
+        state.answered();
+        state.answered_at = state
+            .answered_at
+            .and_then(|at| at.checked_sub(Duration::from_secs(20)));
+        assert!(state.unverified().is_some());
     }
 }
