@@ -50,6 +50,7 @@ impl EtcdClient {
             path: "/v3/maintenance/status",
             body: "{}".into(),
             repeatable: true,
+            writes: false,
             needs_leader: false,
         };
         Ok(read(&self.call(&call).await?)?)
@@ -84,6 +85,10 @@ impl EtcdClient {
                     Err(error) if error.is_of_the_member(call.repeatable) => {
                         failure = Some(graver(failure.take(), error));
                         others.next_if(|next| *next < count)
+                    }
+                    Err(error) if call.writes && may_be_done(&running, failure.as_ref()) => {
+                        failure = Some(graver(failure.take(), error));
+                        None
                     }
                     answer => {
                         self.prefer(member);
@@ -120,6 +125,11 @@ impl EtcdClient {
     }
 }
 
+/// True if a copy of a write may have been done, or may be yet.
+fn may_be_done<T>(running: &FuturesUnordered<T>, failure: Option<&EtcdError>) -> bool {
+    !running.is_empty() || failure.is_some_and(EtcdError::outcome_is_unknown)
+}
+
 /// Of two failures the one after which more may have happened.
 fn graver(earlier: Option<EtcdError>, later: EtcdError) -> EtcdError {
     earlier
@@ -133,5 +143,95 @@ impl fmt::Debug for EtcdClient {
         shown
             .field("members", &self.members.settings.members)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        sync::oneshot,
+    };
+
+    use super::*;
+    use crate::etcd::Transaction;
+
+    const REFUSAL: &str = r#"{"code":7,"message":"etcdserver: permission denied"}"#;
+    const DONE: &str = r#"{"header":{"revision":"2"},"succeeded":true}"#;
+
+    async fn members(hedge_after: Duration) -> ([TcpListener; 2], EtcdClient) {
+        let members = [
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        ];
+        let url = |member: &TcpListener| {
+            let address = member.local_addr().unwrap();
+            format!("http://{address}").parse().unwrap()
+        };
+        let settings = EtcdSettings {
+            timeout: Duration::from_mins(1),
+            hedge_after,
+            ..EtcdSettings::new(members.iter().map(url).collect())
+        };
+        (members, EtcdClient::load(settings).unwrap())
+    }
+
+    async fn asked(member: &TcpListener) -> TcpStream {
+        let (mut stream, _) = member.accept().await.unwrap();
+        let mut request = [0; 16];
+        stream.read_exact(&mut request).await.unwrap();
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream, status: &str, body: &str) {
+        let length = body.len();
+        let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        // A socket that is closed with unread bytes resets what was sent.
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    }
+
+    fn write() -> Transaction {
+        Transaction {
+            compare: Vec::new(),
+            then: Vec::new(),
+            otherwise: Vec::new(),
+            repeatable: true,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_after_a_lost_answer_leaves_a_write_unknown() {
+        let ([first, second], client) = members(Duration::from_mins(1)).await;
+        let serve = async {
+            drop(asked(&first).await);
+            answer(asked(&second).await, "403 Forbidden", REFUSAL).await;
+        };
+        let write = write();
+        let (committed, ()) = tokio::join!(client.commit(&write), serve);
+        let error = committed.unwrap_err();
+        assert!(error.outcome_is_unknown(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_one_copy_waits_for_the_other() {
+        let ([first, second], client) = members(Duration::from_millis(1)).await;
+        let (tell, told) = oneshot::channel();
+        let slow = async {
+            let stream = asked(&first).await;
+            told.await.unwrap();
+            answer(stream, "200 OK", DONE).await;
+        };
+        let refusing = async {
+            answer(asked(&second).await, "403 Forbidden", REFUSAL).await;
+            // It is read: the client has closed the connection.
+            tell.send(()).unwrap();
+        };
+        let write = write();
+        let (committed, (), ()) = tokio::join!(client.commit(&write), slow, refusing);
+        assert!(committed.unwrap().succeeded);
     }
 }

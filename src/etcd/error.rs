@@ -81,6 +81,8 @@ impl EtcdError {
             Self::AnswerTooLarge(_)
                 | Self::Interrupted(_)
                 | Self::Malformed(_)
+                // etcd says so as well of the write by which it became full.
+                | Self::StoreFull
                 | Self::TimedOut(_)
                 | Self::Unavailable(_)
         )
@@ -227,6 +229,8 @@ mod tests {
             assert!(!error.outcome_is_unknown());
             assert!(error.is_of_the_member(true) && error.is_of_the_member(false));
         }
+        let full = of(8, "etcdserver: mvcc: database space exceeded");
+        assert!(full.outcome_is_unknown() && !full.is_of_the_member(true));
         assert!(!of(7, "etcdserver: permission denied").is_of_the_member(true));
     }
 }

@@ -64,6 +64,7 @@ impl EtcdClient {
             path,
             body: body.to_string().into(),
             repeatable: true,
+            writes: false,
             needs_leader: true,
         };
         self.call(&call).await

@@ -31,6 +31,8 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     /// Harmless if it is done twice.
     pub(super) repeatable: bool,
+    /// Changes something that has to be known: the refusal of one copy says nothing about another.
+    pub(super) writes: bool,
     /// Refused by a member without a leader.
     pub(super) needs_leader: bool,
 }
@@ -123,6 +125,7 @@ impl Members {
                 .to_string()
                 .into(),
             repeatable: true,
+            writes: false,
             needs_leader: true,
         };
         let answer = self.answer(member, &call, None).await?;

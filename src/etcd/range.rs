@@ -84,6 +84,7 @@ impl EtcdClient {
             path: "/v3/kv/range",
             body: Value::Object(body).to_string().into(),
             repeatable: true,
+            writes: false,
             needs_leader: true,
         };
         Ok(RangePage::read(&self.call(&call).await?)?)

@@ -76,6 +76,7 @@ impl EtcdClient {
             path: "/v3/kv/txn",
             body: transaction.to_json().to_string().into(),
             repeatable: transaction.repeatable,
+            writes: true,
             needs_leader: true,
         };
         Ok(Committed::read(&self.call(&call).await?)?)

@@ -193,12 +193,28 @@ impl EtcdStore {
             otherwise: vec![Operation::Get(KeyRange::one(key.clone()))],
             repeatable: true,
         };
-        let committed = self
-            .client
-            .commit(&transaction)
-            .await
-            .map_err(StoreError::from)?;
-        Ok(outcome(&committed, &key, &next.revision))
+        match self.client.commit(&transaction).await {
+            Ok(committed) => Ok(outcome(&committed, &key, &next.revision)),
+            Err(EtcdError::StoreFull) => self.appended_when_full(&key, &next.revision).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The outcome of an append that filled the store, which etcd has done, or found it full, which it has not.
+    async fn appended_when_full(
+        &self,
+        key: &[u8],
+        revision: &[u8],
+    ) -> Result<Appended, StoreError> {
+        let full = StoreError::from(EtcdError::StoreFull);
+        let read = self.client.get(key).await.map_err(|_| full.clone())?;
+        if read.pairs.iter().any(|pair| pair.value == revision) {
+            return Ok(Appended::Done);
+        }
+        Err(StoreError {
+            is_unknown: false,
+            ..full
+        })
     }
 
     async fn wait_changed(&self) -> Result<(), StoreError> {
