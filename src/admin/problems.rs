@@ -96,6 +96,7 @@ fn overtaken(text: String) -> ApiError {
     let title = "other nodes were faster";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overtaken", title)
         .detail(text)
+        .hint("nothing has changed by it: look at what is live by now, and try again")
         .field(header::RETRY_AFTER, "1")
 }
 

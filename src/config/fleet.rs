@@ -122,11 +122,20 @@ impl FleetSettings {
         let is_secret = self.user.is_some();
         for (place, url) in self.etcd.iter().enumerate() {
             let origin = url.origin();
+            let at = format!("fleet.etcd.{place}");
+            if url.target() != "/" {
+                let problem = Problem::new(at.as_str(), "a member has no path and no query");
+                found.push(problem.hint(format!("write `{origin}`")));
+            }
+            if self.etcd[..place].iter().any(|one| one.origin() == origin) {
+                let problem = Problem::new(at.as_str(), format!("`{origin}` is there twice"));
+                found.push(problem.hint("name each member once"));
+            }
             let is_here = origin.host() == "localhost"
                 || origin.ip().is_some_and(|address| address.is_loopback());
             if is_secret && origin.scheme() == Scheme::Http && !is_here {
                 let message = "the password would go over the network without TLS";
-                let problem = Problem::new(format!("fleet.etcd.{place}"), message);
+                let problem = Problem::new(at, message);
                 found.push(problem.hint("write `https://`"));
             }
         }
@@ -158,6 +167,12 @@ mod tests {
             [""; 0]
         );
         assert_eq!(problems("etcd = []"), ["fleet.etcd"]);
+        let twice = "etcd = ['http://b:2379', 'http://a:2379', 'http://b:2379/']";
+        assert_eq!(problems(twice), ["fleet.etcd.2"]);
+        for path in ["/v3", "/?a=b"] {
+            let text = format!("etcd = ['http://a:2379{path}']");
+            assert_eq!(problems(&text), ["fleet.etcd.0"]);
+        }
         for (text, at) in [
             ("node = 'a b'", "fleet.node"),
             ("prefix = 'a/b'", "fleet.prefix"),
