@@ -40,6 +40,10 @@ pub struct FleetStatus {
     /// Rollbacks of this node that the fleet does not have yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollbacks: Vec<LocalRollback>,
+    /// The node that leads: it runs what is scheduled, and takes over rollouts of nodes that are gone. None while none is
+    /// known to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<FleetLeader>,
     /// The nodes, by name; as of the last answer of the store.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<FleetNode>,
@@ -69,6 +73,15 @@ pub struct FleetNode {
     pub reason: Option<String>,
     /// Time of the report.
     pub reported_at: Timestamp,
+}
+
+/// The node that leads a fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetLeader {
+    /// Its name.
+    pub node: String,
+    /// Time since when it leads.
+    pub since: Timestamp,
 }
 
 /// Side of a dispute.

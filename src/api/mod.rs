@@ -66,7 +66,7 @@ pub use self::{
     },
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
-    fleet::{FleetKeepRequest, FleetNode, FleetSide, FleetState, FleetStatus},
+    fleet::{FleetKeepRequest, FleetLeader, FleetNode, FleetSide, FleetState, FleetStatus},
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{

@@ -54,6 +54,9 @@ pub struct Rollout {
     pub ended_at: Option<Timestamp>,
     /// Name of the caller that started it.
     pub author: String,
+    /// Node that runs it, or has ended it; absent on a proxy that is in no fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

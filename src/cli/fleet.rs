@@ -83,6 +83,14 @@ fn shown(status: &FleetStatus) -> String {
     if let Some(contact) = status.last_contact {
         let _ = writeln!(text, "  last contact with etcd: {contact}");
     }
+    if let Some(leader) = &status.leader {
+        let _ = writeln!(
+            text,
+            "  leader: {} since {}",
+            clean(&leader.node),
+            leader.since
+        );
+    }
     for rollback in &status.rollbacks {
         let state = if rollback.disputed {
             "in dispute: `switchback fleet keep mine` or `theirs`"

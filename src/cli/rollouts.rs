@@ -283,6 +283,9 @@ fn shown(rollout: &Rollout) -> String {
         rollout.weight,
         rollout.held
     );
+    if let Some(node) = &rollout.node {
+        let _ = writeln!(text, "  node: {}", clean(node));
+    }
     for route in &rollout.routes {
         text.push_str(&judged(route, rollout.routes.len() > 1));
     }

@@ -181,7 +181,8 @@ impl Controller {
             Box::pin(self.run_calibration()),
             self.run_events(),
             Box::pin(self.run_backups()),
-            Box::pin(self.run_fleet())
+            Box::pin(self.run_fleet()),
+            Box::pin(self.run_shared_work())
         );
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Answers of hooks about guards: allowed, or the reason why not.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct DataAnswers(BTreeMap<Key, Result<(), String>>);
 
 type Key = (RouteName, ReleaseName, Version);

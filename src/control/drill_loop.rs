@@ -65,6 +65,11 @@ impl Controller {
         let (mut next, start) = (Duration::ZERO, Instant::now());
         loop {
             sleep(look_in(next, every)).await;
+            self.share_drill_ends().await;
+            if !self.runs_schedules() {
+                next = Duration::ZERO;
+                continue;
+            }
             let due = self.due_drills(start.elapsed(), every, jitter);
             next = due.iter().map(|(_, due)| *due).min().unwrap_or(every);
             if !next.is_zero() {
@@ -85,7 +90,7 @@ impl Controller {
         jitter: f64,
     ) -> Vec<(RouteName, Duration)> {
         let state = self.table.load().state();
-        let (chosen, ends, now) = (&self.settings.drills.routes, self.drills.ends(), now());
+        let (chosen, ends, now) = (&self.settings.drills.routes, self.drill_ends(), now());
         let routes = state.spec.routes().iter().map(|route| &route.name);
         let routes = routes.filter(|route| chosen.is_empty() || chosen.contains(route));
         let free =

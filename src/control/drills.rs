@@ -161,7 +161,7 @@ impl Controller {
             self.check_alone()?;
         }
         let route = route.clone();
-        let rollouts = self.rollouts.running();
+        let rollouts = self.rollouts.active();
         let mut rollouts = rollouts.iter().map(|entry| entry.record());
         if let Some(rollout) = rollouts.find(|rollout| rollout.tracks.has(&route)) {
             let id = rollout.id.clone();
@@ -181,7 +181,7 @@ impl Controller {
     }
 
     fn check_alone(&self) -> Result<(), DrillError> {
-        if let Some(entry) = self.rollouts.running().first() {
+        if let Some(entry) = self.rollouts.active().first() {
             let rollout = entry.record();
             let (id, route) = (rollout.id.clone(), rollout.tracks.first().route.clone());
             return Err(DrillError::Rollout { id, route });

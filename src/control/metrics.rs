@@ -55,6 +55,11 @@ pub(super) fn set_fleet(state: &SharedState) {
     gauge!(names::FLEET_CONTACT.0).set(contact as f64);
 }
 
+/// Says whether this node leads its fleet.
+pub(super) fn set_fleet_leader(leads: bool) {
+    gauge!(names::FLEET_LEADER.0).set(f64::from(u8::from(leads)));
+}
+
 /// Sets the numbers of rollouts that run, by state.
 pub(super) fn set_rollouts(states: impl Iterator<Item = State>) {
     let mut counts =

@@ -121,6 +121,8 @@ impl Controller {
             let attempt = self.attempt(&request, candidates.as_ref(), &answers);
             let attempt = match attempt.await {
                 Ok(attempt) => attempt,
+                // A rollout looks first whether it is still its node's to order.
+                Err(error) if request.order.is_some() => return Err(error),
                 Err(error) => {
                     self.take_up_first(error, &mut overtaken).await?;
                     continue;

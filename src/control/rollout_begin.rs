@@ -93,7 +93,7 @@ impl Controller {
     }
 
     fn check_free_of_rollouts(&self, route: &RouteName) -> Result<(), RolloutError> {
-        let running = self.rollouts.running();
+        let running = self.rollouts.active();
         let mut running = running.iter().map(|entry| entry.record());
         running
             .find(|record| record.tracks.has(route))

@@ -67,6 +67,7 @@ impl Controller {
             };
             let _some_take_longer = timeout(MOST_OF_A_LOOK, ends).await;
             self.rollouts.save(self.settings.durable_within).await;
+            self.rollouts.looked.notify_one();
         }
     }
 
@@ -75,8 +76,11 @@ impl Controller {
         let mut run = entry.running.lock().await;
         let now = std::time::Instant::now();
         let elapsed = now.duration_since(std::mem::replace(&mut run.looked_at, now));
-        if run.record.machine.has_ended() {
+        if run.record.machine.has_ended() || entry.is_given_up() {
             return;
+        }
+        if run.record.fleet.is_none() {
+            run.record.fleet = self.place_of(run.record.base);
         }
         if let Some(changed) = self.changed_by_others(&run.record) {
             end_superseded(&mut run, &changed);

@@ -1,13 +1,10 @@
 //! The orders of a rollout, carried out: each is a revision like any other, in one group.
 
 use super::{
-    Consent, ControlError, Controller, Expected,
-    capacity::crowded,
+    ControlError, Controller,
     clock::now,
-    data_answers::DataAnswers,
     gate_question::GateAsking,
     metrics,
-    publish_request::Request,
     return_check::pause_for_data,
     return_question::ReturnQuestion,
     rollout_cells::Cells,
@@ -21,7 +18,7 @@ use super::{
     withdrawal::Withdrawal,
 };
 use crate::{
-    api::{QuarantinedRelease, Receipt, RolloutFinding},
+    api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{
         Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, TableState,
@@ -53,6 +50,9 @@ impl Controller {
         mut run: HeldRollout<'a>,
         action: Action,
     ) -> (HeldRollout<'a>, Result<CarriedOut, ControlError>) {
+        if entry.is_given_up() {
+            return (run, Ok(CarriedOut::Withdrawn));
+        }
         // Read before the look at others' changes: what comes after this revision refuses the order.
         let live = self.table.load().revision();
         if let Some(changed) = self.changed_by_others(&run.record) {
@@ -123,11 +123,10 @@ impl Controller {
                 return (run, Err(error));
             }
         };
-        let record = entry.record();
         run.order = Withdrawal::default();
         let order = run.order.clone();
         drop(run);
-        let made = self.publish_target(&record, (change, &what), (live, answers), order);
+        let made = self.publish_target(entry, (change, &what), (live, answers), order);
         let made = made.await;
         let mut run = entry.running.lock().await;
         if !run.record.machine.awaits(target) {
@@ -142,57 +141,6 @@ impl Controller {
         run.record.note("switchback", what);
         self.read_from_here(&mut run);
         (run, Ok(CarriedOut::Done))
-    }
-
-    async fn publish_target(
-        &self,
-        record: &RolloutRecord,
-        (change, what): (Change, &str),
-        (live, answers): (Revision, DataAnswers),
-        order: Withdrawal,
-    ) -> Result<Receipt, ControlError> {
-        self.check_quarantine(record)?;
-        self.save_rollouts().await?;
-        // It may have been taken back meanwhile.
-        self.check_quarantine(record)?;
-        let request = Request {
-            change,
-            by: record.author_of(what.to_owned()),
-            expected: Expected::Unchanged(live),
-            consent: Consent {
-                data: record.is_forced,
-                ..Consent::default()
-            },
-            cause: None,
-            order: Some(order),
-        };
-        Ok(self.make(request, answers).await?.into_receipt())
-    }
-
-    /// Refuses an order forward that the release has no room for, by the requests in flight now; a person may give it
-    /// all the same, and the way back is never refused.
-    pub(super) fn check_room(
-        &self,
-        record: &RolloutRecord,
-        action: Action,
-    ) -> Result<(), ControlError> {
-        let Action::Publish(target) = action else {
-            return Ok(());
-        };
-        let state = self.table.load().state();
-        let (change, _) = change_to(record, target);
-        // What cannot be applied is refused when it is, with its reason.
-        let applied = change.apply_to(&state).ok();
-        let after = applied.filter(|_| !record.is_forced);
-        let mut crowded = after.map_or_else(Vec::new, |after| {
-            crowded(&self.fleet, &state.spec, &after.state.spec)
-        });
-        let canaries = record.tracks.canaries();
-        crowded.retain(|crowded| canaries.iter().any(|(name, _)| *name == crowded.release));
-        if crowded.is_empty() {
-            return Ok(());
-        }
-        Err(ControlError::NoRoom(crowded))
     }
 
     /// Begins to read the evidence of the place that has been reached.
@@ -232,15 +180,6 @@ impl Controller {
 
     pub(super) fn cells_of(&self, track: &Track) -> Cells {
         Cells::of(&self.fleet, &track.route, (&track.to, &track.from))
-    }
-
-    fn check_quarantine(&self, record: &RolloutRecord) -> Result<(), ControlError> {
-        let canaries = record.tracks.canaries().into_iter();
-        let mut kept = canaries.filter_map(|(name, version)| self.quarantine.find(name, version));
-        match kept.next() {
-            Some(entry) if !record.is_forced => Err(ControlError::Quarantined(Box::new(entry))),
-            _ => Ok(()),
-        }
     }
 
     async fn quarantine_rolled_back(&self, record: &RolloutRecord) {

@@ -51,6 +51,20 @@ pub(super) struct RolloutRecord {
     /// Latest answer of a gate.
     #[serde(default)]
     pub(super) gate: Option<GateRecord>,
+    /// Place in the fleet, on a node of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) fleet: Option<FleetPlace>,
+}
+
+/// Place of a rollout in a fleet of proxies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FleetPlace {
+    /// Node that runs it.
+    pub(super) node: String,
+    /// Number of nodes that have run it, this one included.
+    pub(super) turn: u64,
+    /// Revision of the fleet that was taken up before it.
+    pub(super) base: u64,
 }
 
 /// Answer of a gate, as it is saved.
@@ -95,7 +109,23 @@ impl RolloutRecord {
             log: Vec::new(),
             outbox: HookOutbox::default(),
             gate: None,
+            fleet: None,
         }
+    }
+
+    /// True if a node runs it.
+    pub(super) fn runs_on(&self, node: &str) -> bool {
+        self.fleet.as_ref().is_some_and(|place| place.node == node)
+    }
+
+    /// True if another record is of the same node's turn.
+    pub(super) fn is_turn_of(&self, other: &Self) -> bool {
+        let turn = |one: &Self| {
+            one.fleet
+                .as_ref()
+                .map(|place| (place.node.clone(), place.turn))
+        };
+        turn(self).is_some() && turn(self) == turn(other)
     }
 
     /// Group of its revisions.
@@ -210,6 +240,7 @@ impl RolloutRecord {
             started_at: self.started_at,
             ended_at: self.ended_at,
             author: self.author.clone(),
+            node: self.fleet.as_ref().map(|place| place.node.clone()),
             message: self.message.clone(),
             verdict: self.tracks.verdict(),
             gate: self.gate.as_ref().map(gate),

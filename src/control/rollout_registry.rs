@@ -2,16 +2,26 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use super::{
-    gate_question::GateAsking, return_question::ReturnQuestion, rollout_evidence::EvidenceReader,
-    rollout_queries::QueryAsking, rollout_record::RolloutRecord, rollout_sessions::RolloutSessions,
-    rollout_track::Track, saved_file::SavedFile, withdrawal::Withdrawal,
+    gate_question::GateAsking,
+    return_question::ReturnQuestion,
+    rollout_document::{DocumentPlace, RolloutDocument},
+    rollout_evidence::EvidenceReader,
+    rollout_queries::QueryAsking,
+    rollout_record::RolloutRecord,
+    rollout_sessions::RolloutSessions,
+    rollout_track::Track,
+    saved_file::SavedFile,
+    withdrawal::Withdrawal,
 };
 use crate::{
     analysis::Judge,
@@ -30,12 +40,18 @@ const KEPT: usize = 100;
 #[derive(Debug)]
 pub(super) struct RolloutRegistry {
     entries: Mutex<Vec<Arc<RolloutEntry>>>,
+    /// Those of other nodes of a fleet.
+    elsewhere: Mutex<Vec<Arc<RolloutEntry>>>,
+    /// Ids of the last starts that were refused: what the store may have of them is removed.
+    refused: Mutex<Vec<String>>,
     plans: Mutex<Arc<BTreeMap<PlanName, PlanSpec>>>,
     file: SavedFile,
     /// Held while one is started: two on one route must not begin at the same time.
     pub(super) starting: tokio::sync::Mutex<()>,
     /// Wakes the loop when one begins.
     pub(super) begun: Notify,
+    /// Wakes what tells the fleet, after a look or a command.
+    pub(super) looked: Notify,
 }
 
 /// One rollout: its state is behind a lock, and its record can be read at any time.
@@ -46,6 +62,10 @@ pub(super) struct RolloutEntry {
     pub(super) ordering: tokio::sync::Mutex<()>,
     pub(super) running: tokio::sync::Mutex<RunningRollout>,
     shown: Mutex<Arc<RolloutRecord>>,
+    /// Place in the store of a fleet.
+    pub(super) document: tokio::sync::Mutex<DocumentPlace>,
+    is_elsewhere: bool,
+    is_given_up: AtomicBool,
 }
 
 /// The locked state of a rollout.
@@ -85,23 +105,19 @@ impl RolloutRegistry {
         let file = SavedFile::new(files, FILE);
         let saved: Vec<RolloutRecord> = file.read();
         let entries = saved.into_iter().map(|record| {
-            let tracks = record.tracks.iter();
-            let judges = tracks.map(|track| match track.saved_judge() {
-                Some(mut judge) => {
-                    judge.resume();
-                    judge
-                }
-                None => judge(&record, track),
-            });
-            let judges = judges.collect();
-            Arc::new(RolloutEntry::new(record, judges))
+            let judges = judges(&record, &judge);
+            let place = DocumentPlace::of_saved(&record);
+            Arc::new(RolloutEntry::new(record, judges).at(place))
         });
         Self {
             entries: Mutex::new(entries.collect()),
+            elsewhere: Mutex::default(),
+            refused: Mutex::default(),
             plans: Mutex::default(),
             file,
             starting: tokio::sync::Mutex::default(),
             begun: Notify::new(),
+            looked: Notify::new(),
         }
     }
 
@@ -110,12 +126,70 @@ impl RolloutRegistry {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All rollouts, the earliest first.
+    fn lock_elsewhere(&self) -> MutexGuard<'_, Vec<Arc<RolloutEntry>>> {
+        self.elsewhere
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All rollouts of this node, the earliest first.
     pub(super) fn all(&self) -> Vec<Arc<RolloutEntry>> {
         self.lock().clone()
     }
 
-    /// Those that have not ended.
+    /// All rollouts of this node and of the others of its fleet, the earliest first.
+    pub(super) fn known(&self) -> Vec<Arc<RolloutEntry>> {
+        let mut all = self.all();
+        all.extend(self.lock_elsewhere().iter().cloned());
+        all.sort_by_key(|entry| entry.record().started_at);
+        all
+    }
+
+    /// Those of them that have not ended.
+    pub(super) fn active(&self) -> Vec<Arc<RolloutEntry>> {
+        let mut all = self.known();
+        all.retain(|entry| !entry.record().machine.has_ended());
+        all
+    }
+
+    /// A rollout of this node.
+    pub(super) fn find(&self, id: &str) -> Option<Arc<RolloutEntry>> {
+        let all = self.all();
+        all.into_iter().find(|entry| entry.record().id == id)
+    }
+
+    /// Those of other nodes.
+    pub(super) fn elsewhere(&self) -> Vec<Arc<RolloutEntry>> {
+        self.lock_elsewhere().clone()
+    }
+
+    pub(super) fn set_elsewhere(&self, entries: Vec<Arc<RolloutEntry>>) {
+        *self.lock_elsewhere() = entries;
+    }
+
+    /// Adds one that was another node's.
+    pub(super) fn take_in(&self, entry: &Arc<RolloutEntry>) -> Vec<Arc<RolloutEntry>> {
+        let id = &entry.record().id;
+        self.lock_elsewhere()
+            .retain(|other| other.record().id != *id);
+        self.add(entry)
+    }
+
+    /// Notes that a start was refused.
+    pub(super) fn refuse(&self, id: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() == KEPT {
+            refused.remove(0);
+        }
+        refused.push(id.to_owned());
+    }
+
+    pub(super) fn was_refused(&self, id: &str) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.iter().any(|other| other == id)
+    }
+
+    /// Those of this node that have not ended.
     pub(super) fn running(&self) -> Vec<Arc<RolloutEntry>> {
         let mut all = self.all();
         all.retain(|entry| !entry.record().machine.has_ended());
@@ -181,7 +255,42 @@ impl RolloutEntry {
                 data: ReturnQuestion::default(),
                 order: Withdrawal::default(),
             }),
+            document: tokio::sync::Mutex::default(),
+            is_elsewhere: false,
+            is_given_up: AtomicBool::new(false),
         }
+    }
+
+    /// The same at a place in the store.
+    pub(super) fn at(self, place: DocumentPlace) -> Self {
+        Self {
+            document: tokio::sync::Mutex::new(place),
+            ..self
+        }
+    }
+
+    /// A rollout of another node.
+    pub(super) fn elsewhere(document: RolloutDocument) -> Self {
+        let place = DocumentPlace::of_version(document.version);
+        Self {
+            is_elsewhere: true,
+            ..Self::new(document.record, Vec::new()).at(place)
+        }
+    }
+
+    /// True if it is not this node that runs it, or not any more.
+    pub(super) fn is_of_others(&self) -> bool {
+        self.is_elsewhere || self.is_given_up()
+    }
+
+    /// True if another node runs it by now.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Acquire)
+    }
+
+    /// Gives it up: nothing of it is carried out here any more.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
     }
 
     /// The record as of the last change.
@@ -193,4 +302,20 @@ impl RolloutEntry {
     pub(super) fn show(&self, record: &RolloutRecord) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(record.clone());
     }
+}
+
+/// The judges of a rollout that was saved; `fresh` makes one where none was.
+pub(super) fn judges(
+    record: &RolloutRecord,
+    fresh: impl Fn(&RolloutRecord, &Track) -> Judge,
+) -> Vec<Judge> {
+    let tracks = record.tracks.iter();
+    let judges = tracks.map(|track| match track.saved_judge() {
+        Some(mut judge) => {
+            judge.resume();
+            judge
+        }
+        None => fresh(record, track),
+    });
+    judges.collect()
 }

@@ -71,6 +71,9 @@ impl Track {
     /// error in the log: a new one knows nothing, and so is cautious.
     pub(super) fn saved_judge(&self) -> Option<Judge> {
         let route = &self.route;
+        if self.judge.is_empty() {
+            return None;
+        }
         let bytes = STANDARD_NO_PAD.decode(&self.judge);
         let bytes = bytes.map_err(|error| tracing::error!(%route, %error, "the evidence of a rollout cannot be read; it begins anew"));
         let judge = postcard::from_bytes(&bytes.ok()?);
@@ -117,6 +120,12 @@ impl Track {
     /// Forgets the bad sessions: there is no more evidence to come.
     pub(super) fn forget_sessions(&mut self) {
         self.bad_sessions = Arc::default();
+    }
+
+    /// Forgets all that verdicts were made of.
+    pub(super) fn forget_evidence(&mut self) {
+        self.judge = String::new();
+        self.forget_sessions();
     }
 
     /// Says in the verdict of a query why it has no values.

@@ -58,10 +58,13 @@ impl Controller {
         request: RolloutRequest,
         author: String,
     ) -> Result<Rollout, RolloutError> {
+        // What other nodes have begun is in the way as well.
+        self.share_work_once().await;
         let _one_at_a_time = self.rollouts.starting.lock().await;
         self.check_number()?;
         let begin = self.begin(request, author)?;
         let mut record = RolloutRecord::new(self.new_id(), begin);
+        record.fleet = self.place_of(record.base);
         let (plan, routes) = (record.machine.plan(), record.tracks.len());
         let judge = |track: &Track| {
             let takes_feedback = self.takes_feedback(&track.route);
@@ -82,6 +85,7 @@ impl Controller {
         // The order was saved; without what came of it, a restart orders the same again.
         self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
+        self.rollouts.looked.notify_one();
         Ok(self.show(&entry.record()))
     }
 
@@ -109,13 +113,16 @@ impl Controller {
             // A gate is asked first.
             self.owe(&mut run);
             entry.show(&run.record);
-            if self.rollouts.save(self.settings.durable_within).await {
+            let is_saved = self.rollouts.save(self.settings.durable_within).await;
+            let begun = match self.claim(entry).await {
+                Ok(()) if !is_saved => Err(not_written()),
+                claimed => claimed,
+            };
+            let Err(error) = begun else {
                 return Ok(());
-            }
-            let _never_refused = run.record.machine.on(Event::Changed);
-            entry.show(&run.record);
-            self.rollouts.remove(entry);
-            return Err(not_written().into());
+            };
+            self.forget_start(entry, &mut run).await;
+            return Err(error.into());
         };
         let done = match self.check_room(&run.record, action) {
             Ok(()) => {
@@ -129,9 +136,7 @@ impl Controller {
             refused => refused,
         };
         if let Err(error) = done {
-            let _never_refused = run.record.machine.on(Event::Changed);
-            entry.show(&run.record);
-            self.rollouts.remove(entry);
+            self.forget_start(entry, &mut run).await;
             // Logged if it fails; then a restart would look at what is live, and go on from there.
             self.rollouts.save(self.settings.durable_within).await;
             return Err(on_route_of(&run.record.tracks, error));
@@ -141,9 +146,17 @@ impl Controller {
         Ok(())
     }
 
+    /// Forgets a rollout whose start is refused.
+    async fn forget_start(&self, entry: &Arc<RolloutEntry>, run: &mut RunningRollout) {
+        let _never_refused = run.record.machine.on(Event::Changed);
+        entry.show(&run.record);
+        self.rollouts.remove(entry);
+        self.withdraw_document(entry).await;
+    }
+
     /// An id that no other rollout has: the time in hexadecimal digits.
     fn new_id(&self) -> String {
-        let all = self.rollouts.all();
+        let all = self.rollouts.known();
         let is_free = |id: &String| all.iter().all(|entry| entry.record().id != *id);
         let mut ids = (now_ms()..).map(|id| format!("{id:x}"));
         ids.find(is_free).unwrap_or_default()
@@ -151,7 +164,7 @@ impl Controller {
 
     /// All rollouts, the latest first.
     pub fn rollouts(&self) -> Vec<Rollout> {
-        let all = self.rollouts.all();
+        let all = self.rollouts.known();
         all.iter()
             .rev()
             .map(|entry| self.show(&entry.record()))
@@ -160,7 +173,7 @@ impl Controller {
 
     /// The rollouts that run, in brief: all of them, or that of the route that is asked for.
     pub(super) fn rollout_states(&self, part: &StatusPart) -> Vec<RolloutStatus> {
-        let running = self.rollouts.running();
+        let running = self.rollouts.active();
         let records = running.iter().rev().map(|entry| entry.record());
         let is_asked = |record: &Arc<RolloutRecord>| match part {
             StatusPart::Route(route) => record.tracks.has(route),
@@ -181,7 +194,7 @@ impl Controller {
     }
 
     fn find_rollout(&self, text: &str) -> Result<Arc<RolloutEntry>, RolloutError> {
-        let all = self.rollouts.all();
+        let all = self.rollouts.known();
         let by_id = all.iter().find(|entry| entry.record().id == text);
         let found = by_id.or_else(|| {
             let mut latest = all.iter().rev();
@@ -214,6 +227,7 @@ impl Controller {
         options: RolloutOptions<'_>,
     ) -> Result<Rollout, RolloutError> {
         let entry = self.find_rollout(text)?;
+        let entry = self.bring_here(entry, command, by).await?;
         let is_return = command.is_return();
         let answers = if is_return && !options.force {
             self.check_return_of(&entry.record()).await?
@@ -262,6 +276,7 @@ impl Controller {
         drop(run);
         let is_saved = self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
+        self.rollouts.looked.notify_one();
         if done? == CarriedOut::Withdrawn {
             return Err(entry.record().machine.withdrawal().into());
         }

@@ -7,6 +7,9 @@ use crate::{
     history::KEPT_REVISIONS,
 };
 
+/// Lease of a node, unless a configuration says another one.
+const FLEET_LEASE: Duration = Duration::from_secs(15);
+
 /// The settings of a controller that an operator can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -34,6 +37,8 @@ pub struct Settings {
     pub verification: VerificationSettings,
     /// Rehearsals of the judge.
     pub calibrate: Calibrate,
+    /// Lease of a node of a fleet.
+    pub fleet_lease: Duration,
 }
 
 /// Settings of the verification of rollbacks.
@@ -68,6 +73,10 @@ impl Settings {
                 within: config.verification.within.0,
             },
             calibrate: config.calibrate.clone(),
+            fleet_lease: config
+                .fleet
+                .as_ref()
+                .map_or(FLEET_LEASE, |fleet| fleet.lease.0),
         }
     }
 }
@@ -87,6 +96,7 @@ impl Default for Settings {
             file: None,
             verification: VerificationSettings::default(),
             calibrate: Calibrate::default(),
+            fleet_lease: FLEET_LEASE,
         }
     }
 }

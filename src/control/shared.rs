@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{ControlError, clock::now};
+use super::{ControlError, clock::now, leadership::Leadership};
 use crate::{
     api::{FleetNode, FleetState, Timestamp},
     model::{Actor, Author, ChangeError, ChangeSet, SharedMark, TablePart, TableState},
@@ -36,6 +36,10 @@ pub(super) struct SharedTable {
     wake: Notify,
     // True once the node may follow: not while another process still has the history.
     has_begun: AtomicBool,
+    // Held for moments.
+    leadership: Mutex<Leadership>,
+    /// Held while the work of the fleet is shared.
+    pub(super) working: tokio::sync::Mutex<()>,
 }
 
 /// This node, and the store that it follows.
@@ -74,7 +78,8 @@ pub(super) struct SharedState {
 
 impl SharedTable {
     /// Makes this a node of a fleet, at the place where its history left it.
-    pub(super) fn join(&self, node: Node, mark: Option<&SharedMark>) {
+    pub(super) fn join(&self, node: Node, lease: Duration, mark: Option<&SharedMark>) {
+        *self.leadership() = Leadership::new(lease);
         {
             let mut state = self.state();
             if let Some(mark) = mark {
@@ -90,6 +95,13 @@ impl SharedTable {
 
     pub(super) fn node(&self) -> Option<&Node> {
         self.node.get()
+    }
+
+    // Safe to ignore poisoning, as below.
+    pub(super) fn leadership(&self) -> MutexGuard<'_, Leadership> {
+        self.leadership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     // Safe to ignore poisoning: what panics under this lock leaves each field whole.

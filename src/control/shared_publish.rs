@@ -185,6 +185,24 @@ impl Controller {
         compiled.map(drop).map_err(ControlError::Invalid)
     }
 
+    /// A revision of the fleet that changes nothing.
+    ///
+    /// # Errors
+    /// When the node does not follow the store.
+    pub(super) fn draft_of_nothing(&self, node: &Node, by: Author) -> Result<Draft, ControlError> {
+        let state = self.shared.state();
+        let table = state.base()?.clone();
+        Ok(Draft {
+            number: state.revision + 1,
+            revision: SharedRevision {
+                kind: ChangeKind::Machine,
+                digest: table.spec.digest(),
+                ..new_revision(node, by)
+            },
+            table,
+        })
+    }
+
     /// The revision of the fleet that gives it a table of this node: its first one, or the end of a stop.
     pub(super) fn draft_of_state(&self, node: &Node, by: Author, live: TableState) -> Draft {
         let state = self.shared.state();

@@ -1,5 +1,7 @@
 //! Reports of a node to its fleet: the rollbacks that were made on it, and how far it is.
 
+use std::time::Instant;
+
 use super::{
     ControlError, Controller,
     clock::now,
@@ -136,7 +138,9 @@ impl Controller {
             }
         };
         let text = serde_json::to_vec(&report).unwrap_or_default();
+        let asked = Instant::now();
         node.store.report(text).await?;
+        self.shared.leadership().keep(asked);
         let reports = node.store.reports().await?;
         let nodes = reports
             .iter()

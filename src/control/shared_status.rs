@@ -16,6 +16,7 @@ impl Controller {
         let Some(node) = self.shared.node() else {
             return FleetStatus::default();
         };
+        let leader = self.fleet_leader();
         let state = self.shared.state();
         FleetStatus {
             state: state.standing,
@@ -24,6 +25,7 @@ impl Controller {
             revision: state.revision,
             last_contact: state.contact,
             rollbacks: state.rollbacks.all().to_vec(),
+            leader,
             nodes: state.nodes.clone(),
         }
     }

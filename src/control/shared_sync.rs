@@ -44,7 +44,8 @@ impl Controller {
             index.get(live).map(|kept| Arc::clone(&kept.record))
         };
         let mark = record.as_ref().and_then(|record| record.shared.as_ref());
-        self.shared.join(Node { name, store }, mark);
+        let lease = self.settings.fleet_lease;
+        self.shared.join(Node { name, store }, lease, mark);
     }
 
     /// Takes up what the fleet has before a start goes on, within a limit: without the store it goes on with what was live.
@@ -52,12 +53,20 @@ impl Controller {
         if self.shared.node().is_none() {
             return;
         }
-        let followed = tokio::time::timeout(FIRST, self.catch_up());
+        let followed = tokio::time::timeout(FIRST, self.follow_fleet_once());
         if !followed.await.unwrap_or(false) {
             let reason = self.shared.state().reason.clone().unwrap_or_default();
             tracing::warn!(%reason, "the start goes on without the fleet: what was live here last is served");
         }
         self.shared.begin();
+    }
+
+    async fn follow_fleet_once(&self) -> bool {
+        let is_current = self.catch_up().await;
+        if is_current {
+            self.share_work_once().await;
+        }
+        is_current
     }
 
     /// Follows the fleet for as long as it is polled. Cancelling it loses nothing.

@@ -172,7 +172,7 @@ impl Controller {
 
     /// The hint where a rollout runs on a route: it has a way back of its own, over a time as well.
     pub(super) fn hint_of_rollout(&self, run: &SpreadRun) -> Option<String> {
-        let running = self.rollouts.running();
+        let running = self.rollouts.active();
         let mut records = running.iter().map(|entry| entry.record());
         let rollout = records.find(|record| {
             let mut tracks = record.tracks.iter();

@@ -146,6 +146,7 @@ impl Controller {
 
     /// Ends what has to end of the work in flight, for as long as it is polled, after another process took over.
     pub async fn run_to_the_end(&self) {
+        self.leave_fleet().await;
         let upkeep = async {
             let mut ticks = tokio::time::interval(UPKEEP);
             loop {

@@ -327,6 +327,7 @@ impl ControlPlane {
             end(self.exporters, LAST_FLUSH),
         );
         let controller = self.controller;
+        controller.leave_fleet().await;
         let closing = tokio::task::spawn_blocking(move || controller.close(patience));
         if tokio::time::timeout(patience + Duration::from_secs(1), closing)
             .await

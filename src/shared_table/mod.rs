@@ -6,8 +6,10 @@
 //! - `parts`: the changes that lead from one table to another, part by part
 //! - `store`: what the store has to be able to do
 //! - `documents`: small documents beside the table
+//! - `election`: the node that leads
 
 mod documents;
+mod election;
 mod parts;
 mod revision;
 mod rules;
@@ -17,8 +19,11 @@ pub use self::{
     documents::{
         Document, Documents, Expected, LARGEST_DOCUMENT, Lifetime, SharedDocuments, Write, Written,
     },
+    election::{Election, Office, Standing},
     parts::{apply_all, changes_between, keep_parts},
-    revision::{DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table},
+    revision::{
+        DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table, packed, unpacked,
+    },
     rules::{ChangeKind, Followed, LocalRollbacks},
     store::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
 };

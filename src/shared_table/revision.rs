@@ -129,7 +129,11 @@ pub fn decode_table(bytes: &[u8], before: &TableState) -> Result<TableState, Dec
     Ok(whole.table.into_state(before))
 }
 
-fn packed(value: &impl Serialize) -> Vec<u8> {
+/// The form of a value in the store: JSON, compressed where it is large. It has its `format`.
+///
+/// # Panics
+/// If a map of the value has keys that are no strings.
+pub fn packed(value: &impl Serialize) -> Vec<u8> {
     let text = serde_json::to_vec(value);
     let text = text.expect("types of the model have string keys and finite numbers");
     if text.len() < SMALL {
@@ -138,7 +142,11 @@ fn packed(value: &impl Serialize) -> Vec<u8> {
     compress_to_vec(text.as_slice(), CompressionLevel::Fastest)
 }
 
-fn unpacked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// A value from the store.
+///
+/// # Errors
+/// When a later version wrote it, or when it is damaged.
+pub fn unpacked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut text = Vec::new();
     if bytes.starts_with(&ZSTD) {
         let decoder = StreamingDecoder::new(bytes);

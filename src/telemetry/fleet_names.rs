@@ -32,3 +32,9 @@ pub const FLEET_CONTACT: Metric = (
     Kind::Gauge,
     "Time of the last answer of the store of the fleet",
 );
+/// True if this node leads its fleet.
+pub const FLEET_LEADER: Metric = (
+    "switchback_fleet_leader",
+    Kind::Gauge,
+    "1 while this node leads its fleet: it runs what is scheduled, and takes over rollouts",
+);

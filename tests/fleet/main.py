@@ -328,6 +328,45 @@ def members(world):
     world.agree()
 
 
+def rollout(world):
+    """The node that runs a rollout is killed: another one goes on with it, and a command on a third one is carried out."""
+    owner, others = world.nodes[2], world.nodes[:2]
+    assert owner.split("chat", 0)[0] == 200
+    world.all_have(0)
+    steps = [{"weight": 10, "hold": "1h"}, {"weight": 50, "hold": "1h"}, {"weight": 100, "hold": "1h"}]
+    status, text = owner.post("/v1/rollouts", {"route": "chat", "to": "green", "plan": {"steps": steps}})
+    assert status == 201, text
+    path = f"/v1/rollouts/{json.loads(text)['id']}"
+
+    def shown(node):
+        found = json.loads(node.get(path)[1])
+        return found.get("node"), found.get("step"), found.get("weight")
+
+    wait_until("all list it", lambda: all(shown(node) == ("c", 0, 10) for node in world.nodes))
+    leader = owner.fleet()["leader"]["node"]
+    world.traffic.pause.add("c")
+    owner.process.child.kill()
+    owner.process.child.wait()
+    start = time.monotonic()
+    wait_until("another node runs it", lambda: all(shown(node)[0] in ("a", "b") for node in others), 20)
+    took = time.monotonic() - start
+    runs_on = shown(others[0])[0]
+    assert runs_on == others[0].fleet()["leader"]["node"], (runs_on, leader)
+    other = next(node for node in others if node.name != runs_on)
+    status, text = other.post(f"{path}/skip")
+    assert status == 200, text
+    owner.start()
+    world.traffic.pause.discard("c")
+    wait_until("all know who runs it", lambda: all(shown(node) == (other.name, 1, 50) for node in world.nodes))
+    status, text = owner.post(f"{path}/abort")
+    assert status == 200, text
+    world.all_have(0)
+    world.agree()
+    made = [one for one in json.loads(other.get("/v1/revisions")[1])["revisions"] if one["author"]["name"].startswith("rollout ")]
+    assert len(made) == 3, made
+    return f"taken over {took:.1f} s after the kill, with a lease of 5 s; two steps and the way back are three revisions"
+
+
 def namesake(world):
     """Two proxies with one name hide each other, and the log says so."""
     node = Node(world.path / "namesake", "c", world.etcd, world.agents)
@@ -365,6 +404,7 @@ def main():
         suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)
         suite.check("a proxy that is killed amid publishes ends with what the others have", kills, world)
         suite.check("a member of etcd that dies is not missed", members, world)
+        suite.check("the rollout of a node that is killed goes on on another one", rollout, world, seconds=60)
         suite.check("two proxies with one name are told", namesake, world)
         suite.check("no request was lost by any of it", lambda: f"{world.traffic.finish()} requests")
     with folder() as path:
