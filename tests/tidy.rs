@@ -47,7 +47,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("demo", &["config", "message", "model"]),
     // the control plane
     ("history", &["backup", "model"]),
-    ("acme", &["api", "config", "model", "net", "telemetry"]),
+    (
+        "acme",
+        &[
+            "api",
+            "config",
+            "model",
+            "net",
+            "seal",
+            "shared_table",
+            "telemetry",
+        ],
+    ),
     (
         "control",
         &[

@@ -1,6 +1,6 @@
 //! The directory of an authority, and the account at it: kept in the folder, registered where there is none.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use instant_acme::{Account, AccountCredentials, Error, ExternalAccountKey, NewAccount};
 use serde::Deserialize;
@@ -12,8 +12,13 @@ use super::{
     leaf::LeafId,
     problem::{ACCOUNT, FailureKind, OrderFailure},
     renewal::RenewalWindow,
+    shared_folder::SharedFolder,
+    shared_view::LONGEST,
 };
-use crate::net::ClientTls;
+use crate::{
+    net::ClientTls,
+    shared_table::{Document, Expected, Written},
+};
 
 /// The directory, with all that is asked of it.
 pub(super) struct Authority {
@@ -24,6 +29,8 @@ pub(super) struct Authority {
     pub(super) profile: Option<String>,
     pub(super) tls: Arc<ClientTls>,
     pub(super) folder: Arc<AcmeFolder>,
+    /// The folder of a fleet of proxies, if this is one of its nodes.
+    pub(super) shared: OnceLock<Arc<SharedFolder>>,
     /// Held while the account is read or registered, so that there is one.
     pub(super) registering: tokio::sync::Mutex<()>,
 }
@@ -61,6 +68,9 @@ impl Authority {
     /// Has no account from now on, if it is still this one.
     pub(super) async fn forget(&self, id: &str) -> Result<(), OrderFailure> {
         let _one = self.registering.lock().await;
+        if let Some(shared) = self.shared.get() {
+            self.forget_shared(shared, id).await?;
+        }
         let folder = Arc::clone(&self.folder);
         let id = id.to_owned();
         let forget = spawn_blocking(move || match folder.account()? {
@@ -72,7 +82,11 @@ impl Authority {
 
     async fn stored(&self) -> Result<Option<AccountCredentials>, OrderFailure> {
         let folder = Arc::clone(&self.folder);
-        let stored = flat(spawn_blocking(move || folder.account()).await)?;
+        let own = flat(spawn_blocking(move || folder.account()).await)?;
+        let stored = match self.shared.get() {
+            Some(shared) => self.common(shared, own).await?,
+            None => own,
+        };
         let read = |stored: Vec<u8>| {
             serde_json::from_slice(&stored).map_err(|error| {
                 let words = format!("`account.json` cannot be read: {error}");
@@ -80,6 +94,62 @@ impl Authority {
             })
         };
         stored.map(read).transpose()
+    }
+
+    /// The account of the fleet, which takes the place of an own one; an own one becomes that of a fleet without any.
+    async fn common(
+        &self,
+        shared: &SharedFolder,
+        own: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, OrderFailure> {
+        let view = shared.read().await.map_err(OrderFailure::of_sharing)?;
+        let (account, expected) = match (&view.account, own) {
+            (Some(document), own) => {
+                let account = self.opened(shared, document)?;
+                if own.as_ref() != Some(&account) {
+                    self.save(&account).await?;
+                }
+                (account, Expected::Version(document.version))
+            }
+            (None, Some(own)) => (own, Expected::Absent),
+            (None, None) => return Ok(None),
+        };
+        let document = self.document(shared, &account)?;
+        if view.account.is_none_or(|there| there.value != document) {
+            let given = shared.give_account(document, expected).await;
+            given.map_err(OrderFailure::of_sharing)?;
+        }
+        Ok(Some(account))
+    }
+
+    fn opened(&self, shared: &SharedFolder, document: &Document) -> Result<Vec<u8>, OrderFailure> {
+        let secrets = &shared.secrets;
+        let opened = secrets.opened_account(&self.directory, &document.value);
+        opened.map_err(OrderFailure::of_sharing)
+    }
+
+    fn document(&self, shared: &SharedFolder, account: &[u8]) -> Result<Vec<u8>, OrderFailure> {
+        let document = shared.secrets.account(&self.directory, account);
+        let document = document.map_err(OrderFailure::of_sharing)?;
+        if document.len() > LONGEST {
+            return Err(OrderFailure::of_sharing("it is too large to be shared"));
+        }
+        Ok(document)
+    }
+
+    /// Removes the account of the fleet, if it is still this one.
+    async fn forget_shared(&self, shared: &SharedFolder, id: &str) -> Result<(), OrderFailure> {
+        let view = shared.read().await.map_err(OrderFailure::of_sharing)?;
+        if let Some(document) = view.account.filter(|document| names(&document.value, id)) {
+            let removed = shared.remove_account(document.version).await;
+            removed.map_err(OrderFailure::of_sharing)?;
+        }
+        Ok(())
+    }
+
+    async fn save(&self, account: &[u8]) -> Result<(), OrderFailure> {
+        let (folder, account) = (Arc::clone(&self.folder), account.to_owned());
+        flat(spawn_blocking(move || folder.save_account(&account)).await)
     }
 
     async fn known(
@@ -110,8 +180,17 @@ impl Authority {
             created.map_err(|error| OrderFailure::of(step_of(&error), &error, client.asked()))?;
         let text = serde_json::to_vec_pretty(&credentials)
             .map_err(|error| OrderFailure::new(FailureKind::Folder, ACCOUNT, error))?;
-        let folder = Arc::clone(&self.folder);
-        flat(spawn_blocking(move || folder.save_account(&text)).await)?;
+        self.save(&text).await?;
+        if let Some(shared) = self.shared.get() {
+            let document = self.document(shared, &text)?;
+            let given = shared.give_account(document, Expected::Absent).await;
+            if given.map_err(OrderFailure::of_sharing)? == Written::Overtaken {
+                tracing::warn!(
+                    directory = self.directory,
+                    "another node has registered as well; its account is used from the next order on"
+                );
+            }
+        }
         tracing::info!(
             directory = self.directory,
             account = account.id(),

@@ -10,6 +10,8 @@ use super::{
     problem::OrderFailure,
     renewal::{Failures, RenewalFacts, RenewalWindow, next_order},
     report::timestamp,
+    shared_view::CertificateFacts,
+    turn::Turn,
 };
 use crate::api::CertificateStatus;
 
@@ -66,6 +68,16 @@ impl Domain {
         state.leaf.as_ref().map(|leaf| leaf.lifetime.not_after)
     }
 
+    /// Its certificate, as other nodes of a fleet know it.
+    pub(super) fn facts(&self) -> Option<CertificateFacts> {
+        let state = self.state();
+        let leaf = state.leaf.as_ref()?;
+        Some(CertificateFacts {
+            lifetime: leaf.lifetime,
+            digest: leaf.digest.clone(),
+        })
+    }
+
     /// The certificate that its renewal replaces, if the authority has suggested a time for that.
     pub(super) fn replaces(&self) -> Option<LeafId> {
         let state = self.state();
@@ -111,6 +123,11 @@ impl Domain {
         state.next()
     }
 
+    /// Notes the reason for which a certificate from elsewhere is not used.
+    pub(super) fn refuse(&self, reason: String) {
+        self.state().error = Some(reason);
+    }
+
     /// Notes the authority's window, and the time to ask for it again.
     pub(super) fn suggested(&self, window: Option<RenewalWindow>, ask_at: u64) {
         let mut state = self.state();
@@ -129,18 +146,25 @@ impl Domain {
         state.failures = state.failures.filter(|failures| failures.asked.is_some());
     }
 
-    pub(super) fn status(&self, directory: &str, follows: bool) -> CertificateStatus {
+    /// Its status at a time, with the process whose turn it is to order.
+    pub(super) fn status(&self, directory: &str, turn: &Turn, now: u64) -> CertificateStatus {
         let state = self.state();
         let lifetime = state.leaf.as_ref().map(|leaf| leaf.lifetime);
+        let (is_elsewhere, ordered_by) = match turn {
+            Turn::Elsewhere(node) => (true, node.clone()),
+            Turn::Here | Turn::Away(_) => (false, None),
+        };
+        let held_up = turn.hindrance().filter(|_| state.next() <= now);
         CertificateStatus {
             domain: self.name.clone(),
             directory: directory.to_owned(),
             not_before: lifetime.map(|lifetime| timestamp(lifetime.not_before)),
             not_after: lifetime.map(|lifetime| timestamp(lifetime.not_after)),
-            next_order: Some(state.next()).filter(|_| !follows).map(timestamp),
+            next_order: Some(state.next()).filter(|_| !is_elsewhere).map(timestamp),
             failures: state.failures.map_or(0, |failures| failures.count),
-            error: state.error.clone(),
-            ordered_elsewhere: follows,
+            error: held_up.or_else(|| state.error.clone()),
+            ordered_elsewhere: is_elsewhere,
+            ordered_by,
         }
     }
 
@@ -179,7 +203,7 @@ mod tests {
         assert_eq!(domain.failed(&failure, 2_000), 2_500);
         domain.try_again();
         assert_eq!(domain.times().0, 2_500, "the authority asked for that");
-        let status = domain.status("https://acme.example/dir", false);
+        let status = domain.status("https://acme.example/dir", &Turn::Here, 2_000);
         assert_eq!(
             (status.failures, status.error.as_deref()),
             (1, Some("validation: no"))
@@ -188,7 +212,34 @@ mod tests {
             not_before: 3_000,
             not_after: 3_300,
         };
-        domain.renewed(LeafFacts { lifetime, id: None }, (0, None), 0.0);
+        domain.renewed(leaf(lifetime), (0, None), 0.0);
         assert_eq!((domain.times(), domain.failures()), ((3_200, u64::MAX), 0));
+    }
+
+    fn leaf(lifetime: Lifetime) -> LeafFacts {
+        LeafFacts {
+            lifetime,
+            id: None,
+            digest: "00".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_status_says_who_orders_and_what_holds_up_an_order() {
+        let domain = Domain::new("a.test".to_owned(), 0.0);
+        let lifetime = Lifetime {
+            not_before: 3_000,
+            not_after: 3_300,
+        };
+        domain.renewed(leaf(lifetime), (0, None), 0.0);
+        let status = |turn: &Turn, now| domain.status("https://acme.example/dir", turn, now);
+        let elsewhere = status(&Turn::Elsewhere(Some("b".to_owned())), 3_250);
+        assert!(elsewhere.ordered_elsewhere && elsewhere.next_order.is_none());
+        assert_eq!(elsewhere.ordered_by.as_deref(), Some("b"));
+        let away = Turn::Away("etcd: timeout".to_owned());
+        let reason = status(&away, 3_250).error.unwrap();
+        assert!(reason.contains("store") && reason.ends_with("etcd: timeout"));
+        assert_eq!(status(&away, 3_100).error, None, "nothing is due");
+        assert_eq!(status(&Turn::Here, 3_250).error, None);
     }
 }

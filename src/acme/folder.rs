@@ -44,6 +44,12 @@ impl AcmeFolder {
         &self.own
     }
 
+    /// Name of the directory's folder below the whole one.
+    pub(super) fn name(&self) -> String {
+        let name = self.own.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     /// Takes the lock, unless another process has it.
     pub(super) fn try_lock(&self) -> io::Result<Option<FolderLock>> {
         let mut options = OpenOptions::new();

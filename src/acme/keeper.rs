@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -25,6 +25,7 @@ use super::{
     order::{Ordered, Wanted, order},
     problem::OrderFailure,
     report::{self, CertificateOutcome},
+    turn::Turn,
     validation::Answers,
 };
 use crate::{
@@ -71,13 +72,13 @@ pub type Tell = Arc<dyn Fn(CertificateOutcome) + Send + Sync>;
 
 /// The certificates of one folder.
 pub struct Keeper {
-    authority: Authority,
+    pub(super) authority: Authority,
     challenge: AcmeChallenge,
-    answers: Answers,
-    domains: Vec<Domain>,
+    pub(super) answers: Answers,
+    pub(super) domains: Vec<Domain>,
     orders: Semaphore,
     /// Wakes domains that sleep.
-    woken: Notify,
+    pub(super) woken: Notify,
     /// True while another process has the lock of the folder.
     follows: AtomicBool,
 }
@@ -111,6 +112,7 @@ impl Keeper {
                 profile: settings.profile.clone(),
                 tls: Arc::new(tls.map_err(KeeperError::Tls)?),
                 folder: Arc::new(folder),
+                shared: OnceLock::new(),
                 registering: tokio::sync::Mutex::default(),
             },
             challenge: settings.challenge,
@@ -147,12 +149,21 @@ impl Keeper {
 
     /// Status of each domain, in the order of the configuration.
     pub fn status(&self) -> Vec<CertificateStatus> {
-        let follows = self.follows.load(Ordering::Relaxed);
+        let (turn, now) = (self.turn(), now());
         let directory = &self.authority.directory;
         let domains = self.domains.iter();
         domains
-            .map(|domain| domain.status(directory, follows))
+            .map(|domain| domain.status(directory, &turn, now))
             .collect()
+    }
+
+    /// The process whose turn it is to order.
+    pub(super) fn turn(&self) -> Turn {
+        match self.authority.shared.get() {
+            Some(shared) => shared.turn(),
+            None if self.follows.load(Ordering::Relaxed) => Turn::Elsewhere(None),
+            None => Turn::Here,
+        }
     }
 
     /// Tries what has failed at once, unless the authority asked to wait.
@@ -164,10 +175,17 @@ impl Keeper {
     }
 
     /// Keeps the certificates, for as long as it is polled. Of several processes, the one with the lock of the folder
-    /// orders.
+    /// orders, and of a fleet the node whose turn it is.
     pub async fn run(self: Arc<Self>, tell: Tell) {
+        tokio::join!(self.follow(), Arc::clone(&self).keep_all(tell));
+    }
+
+    async fn keep_all(self: Arc<Self>, tell: Tell) {
         let _lock = self.lock().await;
         self.follows.store(false, Ordering::Relaxed);
+        if let Some(shared) = self.authority.shared.get() {
+            shared.be_candidate();
+        }
         let mut all = JoinSet::new();
         for place in 0..self.domains.len() {
             let (keeper, tell) = (Arc::clone(&self), Arc::clone(&tell));
@@ -244,12 +262,19 @@ impl Keeper {
         loop {
             let woken = self.woken.notified();
             let (now, (next, ask_at)) = (now(), domain.times());
-            if ask_at <= now {
+            let is_ours = self.turn().is_here();
+            if is_ours && ask_at <= now {
                 self.ask(domain).await;
-            } else if next <= now {
-                tell(self.renew(domain).await);
+            } else if is_ours && next <= now {
+                if let Some(outcome) = self.renew(domain).await {
+                    tell(outcome);
+                }
             } else {
-                let seconds = (next.min(ask_at) - now).min(LONGEST_SLEEP);
+                let seconds = if is_ours {
+                    (next.min(ask_at) - now).min(LONGEST_SLEEP)
+                } else {
+                    LONGEST_SLEEP
+                };
                 // A wake-up and the end of the time are alike: both look again.
                 let _woken = timeout(Duration::from_secs(seconds), woken).await;
             }
@@ -284,16 +309,25 @@ impl Keeper {
         }
     }
 
-    /// Orders a certificate, and uses it.
-    async fn renew(&self, domain: &Domain) -> CertificateOutcome {
+    /// Orders a certificate, and uses it. `None` if another node of a fleet has, or does.
+    async fn renew(&self, domain: &Domain) -> Option<CertificateOutcome> {
         // Never closed.
         let _permit = self.orders.acquire().await;
+        if !self.may_order(domain).await {
+            return None;
+        }
         let wanted = Wanted {
             domain: domain.name.clone(),
             challenge: self.challenge,
             replaces: domain.replaces(),
         };
-        let ordered = order(&self.authority, &self.answers, &wanted, now()).await;
+        let ordered = tokio::select! {
+            ordered = order(&self.authority, &self.answers, &wanted, now()) => ordered,
+            () = self.lost_turn() => {
+                tracing::warn!(domain = domain.name, "the order is left to another node of the fleet");
+                return None;
+            }
+        };
         let outcome = match ordered {
             Ok(ordered) => self.take(domain, ordered).await,
             Err(failure) => Err(failure),
@@ -306,11 +340,25 @@ impl Keeper {
             }
         };
         report::set(&domain.name, domain.not_after(), domain.failures());
-        outcome
+        // What cannot be given to the fleet now is given when its store is back.
+        drop(self.look_at_fleet().await);
+        Some(outcome)
+    }
+
+    /// Waits until another node of the fleet may order; without a fleet for ever.
+    async fn lost_turn(&self) {
+        match self.authority.shared.get() {
+            Some(shared) => shared.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Stores a certificate, and then serves it: what a restart would not find is not served.
-    async fn take(&self, domain: &Domain, ordered: Ordered) -> Result<u64, OrderFailure> {
+    pub(super) async fn take(
+        &self,
+        domain: &Domain,
+        ordered: Ordered,
+    ) -> Result<u64, OrderFailure> {
         let (folder, name) = (Arc::clone(&self.authority.folder), domain.name.clone());
         let Ordered {
             certificate,
@@ -329,7 +377,7 @@ impl Keeper {
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }

@@ -1,6 +1,9 @@
 //! The facts of a certificate that decide on its renewal: its lifetime, and its name at the authority.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
 use super::{der::DerReader, renewal::Lifetime};
 
@@ -19,6 +22,8 @@ pub(super) struct LeafFacts {
     pub(super) lifetime: Lifetime,
     /// Its name at the authority (RFC 9773, section 4.1); `None` if it does not name the authority's key.
     pub(super) id: Option<LeafId>,
+    /// Digest of the certificate, which tells it from every other one.
+    pub(super) digest: String,
 }
 
 /// The name of a certificate at its authority, both parts in base64url.
@@ -55,8 +60,22 @@ impl LeafFacts {
                 authority_key: URL_SAFE_NO_PAD.encode(key),
                 serial: URL_SAFE_NO_PAD.encode(serial),
             });
-        Some(Self { lifetime, id })
+        Some(Self {
+            lifetime,
+            id,
+            digest: digest(certificate),
+        })
     }
+}
+
+/// Digest of a certificate, in hexadecimal.
+pub(super) fn digest(certificate: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(certificate) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn authority_key(extensions: &[u8]) -> Option<&[u8]> {

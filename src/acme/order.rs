@@ -14,6 +14,7 @@ use super::{
     client::AcmeClient,
     leaf::{LeafFacts, LeafId},
     problem::{FailureKind, OrderFailure},
+    shared_view::SharedChallenge,
     validation::{Answers, Validation},
 };
 use crate::{config::AcmeChallenge, net::IssuedCertificate};
@@ -27,6 +28,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 const LONGEST_ASKED: u64 = 60;
 /// Attempts at an order of which the directory refuses the marks against replay; the library makes three of each request.
 const ATTEMPTS: usize = 5;
+/// Time in which all nodes of a fleet learn of a question that the authority may ask any of them.
+const SPREAD: Duration = Duration::from_secs(1);
 /// Seconds by which the clocks of the authority and of this machine may differ.
 const SKEW: u64 = 3_600;
 
@@ -91,9 +94,15 @@ async fn order_once(
         }
         placed => placed?,
     };
-    let validations = validate(&mut order, &client, answers, wanted).await?;
-    wait(&mut order, &client, "validation", OrderStatus::Pending).await?;
-    drop(validations);
+    let validated = async {
+        let _validations = validate(&mut order, &client, (authority, answers), wanted).await?;
+        wait(&mut order, &client, "validation", OrderStatus::Pending).await
+    };
+    let validated = validated.await;
+    if let Some(shared) = authority.shared.get() {
+        shared.ask_no_more(&wanted.domain).await;
+    }
+    validated?;
     let (key, request) = signing_request(&wanted.domain)?;
     let finalized = order.finalize_csr(&request).await;
     finalized.map_err(|error| OrderFailure::of("request", &error, client.asked()))?;
@@ -146,7 +155,7 @@ async fn place(
 async fn validate(
     order: &mut Order,
     client: &AcmeClient,
-    answers: &Answers,
+    (authority, answers): (&Authority, &Answers),
     wanted: &Wanted,
 ) -> Result<Vec<Validation>, OrderFailure> {
     let failed = |error: &Error| OrderFailure::of("validation", error, client.asked());
@@ -167,14 +176,39 @@ async fn validate(
         })?;
         let answer = challenge.key_authorization();
         let token = challenge.token.clone();
-        let domain = &wanted.domain;
-        under_way.push(answers.begin(wanted.challenge, domain, &token, answer.as_str())?);
+        under_way.push(begin(authority, answers, wanted, (&token, answer.as_str())).await?);
         challenge
             .set_ready()
             .await
             .map_err(|error| failed(&error))?;
     }
     Ok(under_way)
+}
+
+/// Answers a question from now on, on all nodes of a fleet.
+async fn begin(
+    authority: &Authority,
+    answers: &Answers,
+    wanted: &Wanted,
+    (token, answer): (&str, &str),
+) -> Result<Validation, OrderFailure> {
+    let domain = &wanted.domain;
+    let Some(shared) = authority.shared.get() else {
+        return answers.begin(wanted.challenge, domain, token, answer);
+    };
+    // That of an earlier order, of another node, must not end this one.
+    shared.answered().remove(domain);
+    let validation = answers.begin(wanted.challenge, domain, token, answer)?;
+    let challenge = SharedChallenge {
+        domain: domain.clone(),
+        challenge: wanted.challenge,
+        token: token.to_owned(),
+        answer: answer.to_owned(),
+    };
+    let asked = shared.ask_all(&challenge).await;
+    asked.map_err(OrderFailure::of_sharing)?;
+    sleep(SPREAD).await;
+    Ok(validation)
 }
 
 /// Waits until an order has left a state. A limit on requests ends no order: it is waited for.
@@ -245,7 +279,7 @@ fn signing_request(domain: &str) -> Result<(String, Vec<u8>), OrderFailure> {
 }
 
 /// Checks what came before it takes the place of what is served.
-fn check(pem: String, domain: &str, now: u64) -> Result<Ordered, OrderFailure> {
+pub(super) fn check(pem: String, domain: &str, now: u64) -> Result<Ordered, OrderFailure> {
     let bad = |words: String| OrderFailure::new(FailureKind::BadCertificate, "certificate", words);
     let certificate = IssuedCertificate::from_pem(pem.as_bytes());
     let certificate = certificate.map_err(|error| bad(error.to_string()))?;

@@ -29,6 +29,8 @@ pub(super) enum FailureKind {
     RateLimited,
     /// The directory refuses for another reason.
     Refused,
+    /// The account of the fleet cannot be used.
+    Sharing,
     /// The order took too long.
     TooLong,
     /// The directory cannot be reached, or answers with nonsense.
@@ -60,6 +62,11 @@ impl OrderFailure {
     /// A failure of the folder.
     pub(super) fn of_folder(error: io::Error) -> Self {
         Self::new(FailureKind::Folder, "folder", error)
+    }
+
+    /// A failure of the account that a fleet has in common.
+    pub(super) fn of_sharing(error: impl fmt::Display) -> Self {
+        Self::new(FailureKind::Sharing, "account of the fleet", error)
     }
 
     /// The error of the library at a step, and the pause that the directory asked for with it.
@@ -121,6 +128,9 @@ impl OrderFailure {
             FailureKind::RateLimited => "it is tried again when the directory allows it",
             FailureKind::Refused => {
                 "look at the domains, the contact and the profile in `tls.acme`"
+            }
+            FailureKind::Sharing => {
+                "look at `[fleet]`, and at `sessions.keys`, which all nodes need alike"
             }
             FailureKind::BadNonce | FailureKind::TooLong => {
                 "it is tried again; look at the directory if it stays so"

@@ -26,6 +26,9 @@ pub struct CertificateStatus {
     /// Reason of the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// True if another process with the same folder orders.
+    /// True if another process with the same folder orders, or another node of the fleet.
     pub ordered_elsewhere: bool,
+    /// The node of the fleet that orders, if it is another one and known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<String>,
 }

@@ -53,7 +53,10 @@ fn line(one: &CertificateStatus) -> String {
     let error = one.error.as_deref();
     let error = error.map_or_else(String::new, |error| format!(": {}", clean(error)));
     let next = match one.next_order {
-        _ if one.ordered_elsewhere => "; another process orders".to_owned(),
+        _ if one.ordered_elsewhere => match &one.ordered_by {
+            Some(node) => format!("; {} orders", clean(node)),
+            None => "; another process orders".to_owned(),
+        },
         Some(at) if one.failures > 0 => format!("; next try at {at}"),
         Some(_) | None => "; an order is under way".to_owned(),
     };
@@ -96,6 +99,7 @@ mod tests {
             failures: u32::from(error.is_some()),
             error: error.map(str::to_owned),
             ordered_elsewhere: false,
+            ordered_by: None,
         };
         let all = [
             one("a.test", Some(Timestamp(9_000_000)), None),

@@ -1,16 +1,24 @@
 //! The fleet as this node knows it, and the end of its disputes.
 
+use std::sync::Arc;
+
 use super::{
     ControlError, Controller, shared::Node, shared_live::Occasion, shared_publish::MOST_OVERTAKEN,
 };
 use crate::{
     api::{FleetSide, FleetState, FleetStatus},
     model::{Author, LocalRollback},
-    shared_table::{ChangeKind, LocalRollbacks},
+    shared_table::{ChangeKind, LocalRollbacks, SharedDocuments},
     table::Leave,
 };
 
 impl Controller {
+    /// Name of this node, and the documents of its fleet; none on a proxy of its own.
+    pub fn shared_documents(&self) -> Option<(String, Arc<dyn SharedDocuments>)> {
+        let node = self.shared.node()?;
+        Some((node.name.clone(), Arc::clone(&node.store) as _))
+    }
+
     /// This node of the fleet, and what all nodes have taken up.
     pub fn fleet_status(&self) -> FleetStatus {
         let Some(node) = self.shared.node() else {

@@ -30,6 +30,11 @@ impl Label {
         Self::new(b"flag events", "")
     }
 
+    /// Private keys that the nodes of a fleet of proxies share, by the owner of the key.
+    pub fn private_key(of: &str) -> Self {
+        Self::new(b"private key ", of)
+    }
+
     fn new(purpose: &[u8], name: &str) -> Self {
         Self([purpose, name.as_bytes()].concat().into())
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::ServerError;
+use super::{ServerError, seal_keys};
 use crate::{
-    acme::{CertificateOutcome, Keeper, Tell},
+    acme::{CertificateOutcome, Keeper, Sharing, Tell},
     api::CertificateStatus,
     config::{Acme, AcmeChallenge, Config, ListenerTls},
     control::{CertificateSource, Controller},
     net::{HttpChallenges, IssuedCertificates},
+    seal::KeyRing,
 };
 
 /// The keepers, by the settings that they have.
@@ -19,12 +20,17 @@ pub(super) struct Certificates {
     keepers: Vec<(Acme, Arc<Keeper>)>,
     /// Answers over plain HTTP, if any listener has that challenge.
     http: Option<Arc<HttpChallenges>>,
+    /// Keys of the configuration, which seal the private keys that a fleet shares.
+    keys: Option<Arc<KeyRing>>,
 }
 
 impl Certificates {
     /// Opens the folders, and reads the certificates in them.
     pub(super) fn open(config: &Config) -> Result<Self, ServerError> {
         let mut all = Self::default();
+        if config.fleet.is_some() && !config.sessions.keys.is_empty() {
+            all.keys = Some(seal_keys::load(&config.sessions, &config.history.path)?);
+        }
         let tls = config.listeners.iter().filter_map(|one| one.tls.as_ref());
         for acme in tls.filter_map(|tls| tls.acme.as_ref()) {
             if all.find(acme).is_some() {
@@ -55,6 +61,15 @@ impl Certificates {
     /// Begins to order. Called within the control runtime.
     pub(super) fn run(&self, controller: &Arc<Controller>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
+        if let Some((node, store)) = controller.shared_documents() {
+            for (_, keeper) in &self.keepers {
+                keeper.join(Sharing {
+                    node: node.clone(),
+                    store: Arc::clone(&store),
+                    keys: self.keys.clone(),
+                });
+            }
+        }
         let controller = Arc::clone(controller);
         let tell: Tell = Arc::new(move |ordered: CertificateOutcome| {
             controller.certificate_ordered(ordered.domain, ordered.not_after, ordered.error);

@@ -108,7 +108,7 @@ class Front:
     """A directory in front of pebble. Below `/ari-dir` it suggests when to renew, and at its limit it takes no orders."""
 
     def __init__(self, path, pebble):
-        self.limited, self.orders, self.replaced = False, 0, 0
+        self.limited, self.orders, self.placed, self.replaced = False, 0, 0, 0
         front = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -157,6 +157,8 @@ class Front:
                     directory = json.loads(text)
                     directory["renewalInfo"] = f"https://{self.headers['host']}/ari"
                     text = json.dumps(directory).encode()
+                if self.path.startswith("/order-plz") and response.status == 201:
+                    front.placed += 1
                 text = self.replacing(text, body)
                 names = ("replay-nonce", "location", "content-type", "link")
                 kept = [(name, value) for name, value in response.getheaders() if name.lower() in names]

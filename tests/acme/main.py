@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from authority import ASKED, KID, Front, Pebble, make_certificate
+from fleet import orders_once
 from harness import Process, Suite, binary, folder, free_port, wait_until
 
 # By each challenge.
@@ -403,6 +404,7 @@ def main():
         suite.check("certificates are renewed under load and by the process that takes over", renewed, world, seconds=100)
         suite.check("at a limit of the authority the old certificates stay", limited, world, seconds=150)
         suite.check("a lost account is registered anew", account_lost, world, seconds=150)
+        suite.check("of a fleet one orders, every node answers and all serve", orders_once, path / "fleet", seconds=90)
         suite.finish()
 
 

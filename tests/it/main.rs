@@ -81,6 +81,7 @@ mod route_answers;
 mod route_flags;
 mod route_matches;
 mod sessions;
+mod shared_certificates;
 mod shared_rollouts;
 mod shared_table;
 mod shutdown;

@@ -52,8 +52,9 @@ impl Content {
 
     fn touch(&mut self, name: &str) -> u64 {
         self.version += 1;
-        let folder = name.split('/').next().unwrap_or_default().to_owned();
-        self.folders.insert(folder, self.version);
+        for (end, _) in name.match_indices('/') {
+            self.folders.insert(name[..end].to_owned(), self.version);
+        }
         self.changed.notify_waiters();
         self.version
     }
