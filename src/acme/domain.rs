@@ -160,7 +160,7 @@ impl Domain {
             directory: directory.to_owned(),
             not_before: lifetime.map(|lifetime| timestamp(lifetime.not_before)),
             not_after: lifetime.map(|lifetime| timestamp(lifetime.not_after)),
-            next_order: Some(state.next()).filter(|_| !is_elsewhere).map(timestamp),
+            next_order: Some(state.next()).filter(|_| turn.is_here()).map(timestamp),
             failures: state.failures.map_or(0, |failures| failures.count),
             error: held_up.or_else(|| state.error.clone()),
             ordered_elsewhere: is_elsewhere,
@@ -239,6 +239,7 @@ mod tests {
         let away = Turn::Away("etcd: timeout".to_owned());
         let reason = status(&away, 3_250).error.unwrap();
         assert!(reason.contains("store") && reason.ends_with("etcd: timeout"));
+        assert_eq!(status(&away, 3_250).next_order, None, "nobody orders");
         assert_eq!(status(&away, 3_100).error, None, "nothing is due");
         assert_eq!(status(&Turn::Here, 3_250).error, None);
     }

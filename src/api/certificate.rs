@@ -18,7 +18,7 @@ pub struct CertificateStatus {
     /// Its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Timestamp>,
-    /// Time of the next order; one in the past is under way or waits for others. Absent if another process orders.
+    /// Time of the next order; one in the past is under way or waits for others. Absent if another process orders, or nobody may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_order: Option<Timestamp>,
     /// Orders that have failed since the last certificate.

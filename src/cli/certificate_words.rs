@@ -58,7 +58,9 @@ fn line(one: &CertificateStatus) -> String {
             None => "; another process orders".to_owned(),
         },
         Some(at) if one.failures > 0 => format!("; next try at {at}"),
-        Some(_) | None => "; an order is under way".to_owned(),
+        Some(_) => "; an order is under way".to_owned(),
+        // The error says who holds it up.
+        None => String::new(),
     };
     format!("{served}{error}{next}\n")
 }
@@ -118,5 +120,20 @@ mod tests {
              2 certificates from an authority, valid until 1970-01-01T00:00:08.000000Z or later\n"
         );
         assert_eq!(lines(&[]), "");
+        let held_up = CertificateStatus {
+            next_order: None,
+            failures: 0,
+            ..one("e.test", None, Some("the store is away"))
+        };
+        let elsewhere = CertificateStatus {
+            ordered_elsewhere: true,
+            ordered_by: Some("proxy-1".to_owned()),
+            ..one("f.test", None, None)
+        };
+        assert_eq!(
+            lines(&[held_up, elsewhere]),
+            "NO CERTIFICATE: e.test, so handshakes are refused: the store is away\n\
+             NO CERTIFICATE: f.test, so handshakes are refused; proxy-1 orders\n"
+        );
     }
 }

@@ -107,8 +107,8 @@ impl Node {
     }
 
     fn status(&self, domain: &str) -> CertificateStatus {
-        let all = self.keeper.status().into_iter();
-        all.into_iter().find(|one| one.domain == domain).unwrap()
+        let mut all = self.keeper.status().into_iter();
+        all.find(|one| one.domain == domain).unwrap()
     }
 
     fn pem(&self, domain: &str) -> Option<String> {
@@ -120,11 +120,11 @@ impl Node {
         own.join(format!("{domain}.pem"))
     }
 
+    /// True if the lock in the store is its own.
     fn orders(&self) -> bool {
-        self.keeper
-            .status()
-            .iter()
-            .all(|one| one.next_order.is_some())
+        let content = self.store.content.lock().unwrap();
+        let lock = content.documents.get(&format!("acme/{FOLDER}/index/lock"));
+        lock.is_some_and(|lock| lock.owner.as_ref() == Some(&self.store.node))
     }
 
     fn has_tried(&self, domain: &str) -> bool {
@@ -326,7 +326,8 @@ async fn the_newer_certificate_wins_whoever_has_it() {
         late.pem("a.test").as_ref() == Some(&new)
     })
     .await;
-    let all = &content.lock().unwrap().documents;
-    let certificates = all.keys().filter(|name| name.contains("/certificates/"));
+    let content = content.lock().unwrap();
+    let all = content.documents.keys();
+    let certificates = all.filter(|name| name.contains("/certificates/"));
     assert_eq!(certificates.count(), 1, "the old one is removed");
 }
