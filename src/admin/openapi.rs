@@ -221,7 +221,7 @@ fn without_health_wait(operation: &mut Value) {
     let parameters = operation["parameters"].as_array_mut();
     let waits = parameters.into_iter().flatten();
     for wait in waits.filter(|parameter| parameter["name"] == "wait") {
-        wait["schema"]["pattern"] = json!("^(converged|drained)$");
+        wait["schema"]["pattern"] = json!("^(converged|drained|fleet)$");
         wait["description"] =
             json!("Waits after the change, for `timeout`, until it has come so far.");
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{ChangeWait, ConflictPolicy, LONGEST_WAIT, WaitUntil, group_error, message_error},
-    control::KeyGuard,
+    control::{Controller, KeyGuard},
     model::{Actor, Author, HumanDuration, Version},
 };
 
@@ -48,13 +48,14 @@ pub(super) struct ChangeOptions {
     /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if one is not
     /// healthy by then, the change is refused. Without it a change only waits for the first check of a release that has
     /// checks but no result yet.
-    /// `converged` and `drained` wait after the change instead, for `timeout`: until every worker has taken it up, or
-    /// until nothing is in flight any more on the releases that left a route by it (`drained` in the receipt).
+    /// `converged`, `drained` and `fleet` wait after the change instead, for `timeout`: until every worker has taken it up,
+    /// until nothing is in flight any more on the releases that left a route by it (`drained` in the receipt), or until
+    /// every worker of every node of the fleet of proxies has taken it up (`fleet` in the receipt).
     #[param(
         required = false,
         nullable = false,
         value_type = String,
-        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m|converged|drained)$"
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m|converged|drained|fleet)$"
     )]
     pub(super) wait: Option<ChangeWait>,
     /// Longest wait after the change, such as `30s`, at most `60s`.
@@ -241,6 +242,18 @@ impl ChangeParams {
 }
 
 impl ChangeParams {
+    /// Refuses to wait for a fleet on a proxy that is in none.
+    pub(super) fn check_fleet(&self, controller: &Controller) -> Result<(), ApiError> {
+        let waits = self
+            .until
+            .is_some_and(|(until, _)| until == WaitUntil::Fleet);
+        if !waits || controller.is_node() {
+            return Ok(());
+        }
+        let error = ApiError::invalid("this proxy is in no fleet, for which a change could wait");
+        Err(error.hint("`wait=converged` waits for its own workers"))
+    }
+
     pub(super) fn of(parts: &mut Parts, options: ChangeOptions) -> Result<Self, ApiError> {
         let (caller, until) = (
             parts.extensions.get::<Caller>().cloned(),
@@ -314,7 +327,7 @@ fn wait_after(options: &ChangeOptions) -> Result<Option<(WaitUntil, Duration)>, 
         .hint("leave `wait` out")),
         (Some(ChangeWait::Until(until)), timeout) => Ok(Some((until, timeout.unwrap_or(TIMEOUT)))),
         (_, Some(_)) => Err(ApiError::invalid(
-            "`timeout` is of no use without `wait=converged` or `wait=drained`",
+            "`timeout` is of no use without `wait=converged`, `wait=drained` or `wait=fleet`",
         )
         .hint("the time of `wait=30s` is its own")),
         (_, None) => Ok(None),

@@ -45,6 +45,7 @@ pub(super) async fn answer_over(
 ) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
+    params.check_fleet(&controller)?;
     let scope = ErrorScope::of(&change);
     if params.dry_run {
         let consent = params.consent();
@@ -90,6 +91,7 @@ pub(super) async fn roll_back(
     let mut params = params.without_health_wait()?;
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
+    params.check_fleet(&controller)?;
     if params.dry_run {
         let looked = move || controller.dry_run_rollback(&to, expected, params.force);
         let dry_run = admin.pages.look(looked).await?.map_err(refused)?;
@@ -204,6 +206,7 @@ impl WaitAfter<'_> {
                 (WaitUntil::Drained, Some(left)) => {
                     self.controller.wait_left(receipt, left, longest).await;
                 }
+                (WaitUntil::Fleet, _) => self.controller.wait_fleet(receipt, longest).await,
                 (WaitUntil::Converged, _) | (WaitUntil::Drained, None) => {
                     self.controller.wait_converged(receipt, longest).await;
                 }

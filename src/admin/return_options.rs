@@ -35,13 +35,14 @@ pub(super) struct ReturnOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     cut: bool,
-    /// Wait after the change, for `timeout`: until every worker has taken it up (`converged`), or until nothing is in
-    /// flight any more on the releases that left a route by it (`drained`).
+    /// Wait after the change, for `timeout`: until every worker has taken it up (`converged`), until nothing is in flight
+    /// any more on the releases that left a route by it (`drained`), or until every worker of every node of the fleet of
+    /// proxies has taken it up (`fleet`).
     #[param(
         required = false,
         nullable = false,
         value_type = String,
-        pattern = "^(converged|drained)$"
+        pattern = "^(converged|drained|fleet)$"
     )]
     wait: Option<ChangeWait>,
     /// Longest wait after the change, such as `30s`, at most `60s`.

@@ -89,7 +89,7 @@ pub(super) async fn work(
 /// The longest wait that a request asks for, if it asks for one.
 fn longest_wait(query: &WorkQuery) -> Result<Option<Duration>, ApiError> {
     match (query.wait, query.timeout) {
-        (Some(WaitUntil::Converged), _) => {
+        (Some(WaitUntil::Converged | WaitUntil::Fleet), _) => {
             let error = ApiError::malformed("a release is waited for with `wait=drained`");
             Err(error.hint("the receipt of a change says when it has converged"))
         }

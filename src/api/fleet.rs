@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Timestamp;
-use crate::model::{Digest, LocalRollback, Revision};
+use crate::model::{Digest, LocalRollback, Revision, TablePart};
 
 /// State of a node towards the store of its fleet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -47,6 +47,12 @@ pub struct FleetStatus {
     /// The nodes, by name; as of the last answer of the store.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<FleetNode>,
+    /// Number of nodes; the status of a proxy has 50 of them at most, those that need attention first.
+    #[serde(default)]
+    pub node_count: usize,
+    /// Time when the reports of the nodes were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes_read_at: Option<Timestamp>,
 }
 
 /// A node of a fleet, as it has reported itself. A node that is gone is forgotten after its lease.
@@ -58,6 +64,9 @@ pub struct FleetNode {
     pub version: String,
     /// Revision of the fleet that all of its workers have taken up.
     pub revision: u64,
+    /// Revision of the fleet that it has read.
+    #[serde(default)]
+    pub followed: u64,
     /// Its own number of the live revision.
     pub live: Revision,
     /// Digest of its live decisions.
@@ -68,6 +77,9 @@ pub struct FleetNode {
     /// Number of those about which a person has to decide.
     #[serde(default)]
     pub disputed: usize,
+    /// The parts of the table that it keeps by those rollbacks, 20 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<TablePart>,
     /// The reason, where it cannot make live what it follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -82,6 +94,43 @@ pub struct FleetLeader {
     pub node: String,
     /// Time since when it leads.
     pub since: Timestamp,
+}
+
+/// Progress of a change through a fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetProgress {
+    /// Revision of the fleet that has the change; absent while the fleet does not have it: a rollback is live before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// Time when the workers of all nodes were found to have taken it up; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged_at: Option<Timestamp>,
+    /// Number of nodes, this one included.
+    pub nodes: usize,
+    /// Number of nodes of which that is not known.
+    pub waiting_for: usize,
+    /// Those nodes by name, 100 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingNode>,
+    /// The reason why the fleet does not have the change, where it is not a matter of moments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Node that is not known to have taken up a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MissingNode {
+    /// Its name.
+    pub node: String,
+    /// Revision of the fleet that all of its workers have taken up; absent where there is no report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// The reason, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time of its last report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Timestamp>,
 }
 
 /// Side of a dispute.

@@ -66,7 +66,10 @@ pub use self::{
     },
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
-    fleet::{FleetKeepRequest, FleetLeader, FleetNode, FleetSide, FleetState, FleetStatus},
+    fleet::{
+        FleetKeepRequest, FleetLeader, FleetNode, FleetProgress, FleetSide, FleetState, FleetStatus,
+        MissingNode,
+    },
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Crowded, DataGuard, LastDrill, QuarantinedRelease, ReturnParts, RouteMoves, Timestamp,
-    Unproven, VerificationSummary, WayBack,
+    Crowded, DataGuard, FleetProgress, LastDrill, QuarantinedRelease, ReturnParts, RouteMoves,
+    Timestamp, Unproven, VerificationSummary, WayBack,
 };
 use crate::model::{
     Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RevisionRecord,
@@ -48,6 +48,9 @@ pub struct Receipt {
     /// change removed (`unresolved`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_at: Option<Timestamp>,
+    /// Progress through the fleet of proxies (`?wait=fleet` waits for it); absent on a proxy of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetProgress>,
     /// Workers that have not applied it yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<usize>,

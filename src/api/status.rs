@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    BackupStatus, CertificateStatus, Crowded, DataGuard, GoingBack, QuarantinedRelease,
-    ServiceWatchStatus, StaleFlag, Timestamp, Unproven, VerificationStatus,
+    BackupStatus, CertificateStatus, Crowded, DataGuard, FleetStatus, GoingBack,
+    QuarantinedRelease, ServiceWatchStatus, StaleFlag, Timestamp, Unproven, VerificationStatus,
     rollout_status::RolloutStatus, route_status::RouteStatus,
 };
 use crate::model::{
@@ -72,6 +72,9 @@ pub struct Status {
     /// Backups that the proxy makes in its folder; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// The fleet of proxies that share the table, as this node knows it; absent on a proxy of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
     /// Certificates that an authority issues (ACME), in the order of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateStatus>,

@@ -101,6 +101,8 @@ pub enum WaitUntil {
     Converged,
     /// Nothing is in flight any more.
     Drained,
+    /// Every worker of every node of the fleet has taken it up.
+    Fleet,
 }
 
 /// Wait of a change: before it, until its releases are healthy, or after it.
@@ -121,8 +123,9 @@ impl FromStr for ChangeWait {
         match text {
             "converged" => Ok(Self::Until(WaitUntil::Converged)),
             "drained" => Ok(Self::Until(WaitUntil::Drained)),
+            "fleet" => Ok(Self::Until(WaitUntil::Fleet)),
             _ => text.parse().map(Self::Healthy).map_err(|_: String| {
-                format!("`{text}` is neither `converged`, nor `drained`, nor a time such as `30s`")
+                format!("`{text}` is neither `converged`, nor `drained`, nor `fleet`, nor a time such as `30s`")
             }),
         }
     }
@@ -144,6 +147,7 @@ mod tests {
         let span = HumanDuration::seconds(30);
         assert_eq!("30s".parse(), Ok(ChangeWait::Healthy(span)));
         assert_eq!("drained".parse(), Ok(ChangeWait::Until(WaitUntil::Drained)));
+        assert_eq!("fleet".parse(), Ok(ChangeWait::Until(WaitUntil::Fleet)));
         assert!(
             "soon"
                 .parse::<ChangeWait>()

@@ -8,6 +8,7 @@ use hyper::Method;
 use super::{
     client::{ApiRequest, ApiResponse, Client},
     exit::{Exit, Failure},
+    fleet_words,
     options::{ChangeArgs, CommonArgs, HealthArgs},
     output::Out,
     part::{Part, Weight, whole},
@@ -244,12 +245,23 @@ async fn sent(
         None => client.send(ApiRequest::get(seen)).await?.revision,
     };
     let ask = ask.based_on(revision).dry_run(change.dry_run);
-    client.send(ask).await
+    client.send(ask.for_fleet(change.wait_fleet)).await
 }
 
 pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {
     let text = match answer.read()? {
-        ChangeAnswer::Receipt(receipt) => render::receipt(&receipt),
+        ChangeAnswer::Receipt(receipt) if answer.is_of_fleet => {
+            let text = render::receipt(&receipt) + &fleet_words::progress(&receipt);
+            let converged = receipt.fleet.and_then(|fleet| fleet.converged_at);
+            if converged.is_none() {
+                let failure = Failure::new(Exit::TryAgain, text.trim_end());
+                return Err(failure.with_json(answer.body));
+            }
+            text
+        }
+        ChangeAnswer::Receipt(receipt) => {
+            render::receipt(&receipt) + &fleet_words::obstacle(&receipt)
+        }
         ChangeAnswer::DryRun(dry_run) => render::dry_run(&dry_run, answer.is_forced),
     };
     Ok(Out {

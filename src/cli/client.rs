@@ -1,29 +1,25 @@
 //! A thin client of the admin API.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::{
-    Method, Request, StatusCode,
+    Request, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{
     admin_url::AdminUrl,
     connector::Connector,
     exit::{Exit, Failure},
-    options::{ChangeArgs, GroupArgs, HealthArgs},
 };
-use crate::{
-    model::{HumanDuration, Revision},
-    net::ClientTlsSettings,
-    telemetry::ErrorChain,
-};
+use crate::{model::Revision, net::ClientTlsSettings, telemetry::ErrorChain};
+
+pub(super) use super::api_request::ApiRequest;
 
 /// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -39,13 +35,6 @@ const OCTETS: &str = "application/octet-stream";
 
 /// Largest response that is read.
 const LARGEST: usize = 256 << 20;
-
-/// All but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 // Error of `rustls` for a server certificate that is a CA certificate.
 const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
@@ -65,131 +54,8 @@ pub(super) struct ApiResponse {
     pub(super) revision: Option<Revision>,
     /// True if the request was made with `force`.
     pub(super) is_forced: bool,
-}
-
-/// A request.
-pub(super) struct ApiRequest {
-    method: Method,
-    path: String,
-    query: Vec<String>,
-    body: Option<Vec<u8>>,
-    based_on: Option<Revision>,
-    // Additional time, on top of the timeout.
-    wait: Duration,
-    // A status besides 2xx that brings the answer.
-    also: Option<StatusCode>,
-    // The id of the event that a stream goes on behind.
-    after: Option<String>,
-    can_wait: bool,
-}
-
-impl ApiRequest {
-    pub(super) fn get(path: impl Into<String>) -> Self {
-        Self::of(Method::GET, path)
-    }
-
-    pub(super) fn of(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            query: Vec::new(),
-            body: None,
-            based_on: None,
-            wait: Duration::ZERO,
-            also: None,
-            after: None,
-            can_wait: false,
-        }
-    }
-
-    pub(super) fn json(mut self, body: &impl Serialize) -> Self {
-        self.body = Some(serde_json::to_vec(body).expect("types of the API have string keys"));
-        self
-    }
-
-    /// Goes on behind an event.
-    pub(super) fn after_event(mut self, id: Option<&str>) -> Self {
-        self.after = id.map(ToOwned::to_owned);
-        self
-    }
-
-    /// Adds the options of a change, except the message: some requests have it in the body, others in the query.
-    pub(super) fn options(self, change: &ChangeArgs) -> Self {
-        let ask = match &change.common.message {
-            Some(message) => self.argument("message", message),
-            None => self,
-        };
-        ask.dry_run(change.common.dry_run).group(&change.group)
-    }
-
-    pub(super) fn dry_run(self, dry_run: bool) -> Self {
-        if dry_run {
-            self.argument("dry_run", true)
-        } else {
-            self
-        }
-    }
-
-    /// Adds the group of the change.
-    pub(super) fn group(self, group: &GroupArgs) -> Self {
-        match &group.name {
-            Some(name) => self.argument("group", name),
-            None => self,
-        }
-    }
-
-    /// Adds the health options of a change that may give more to a release.
-    pub(super) fn health(mut self, health: &HealthArgs) -> Self {
-        if let Some(wait) = health.wait {
-            self = self.argument("wait", wait);
-            self.wait = wait.0;
-        }
-        self.can_wait = true;
-        self.force(health.force)
-    }
-
-    /// Has the answer come once it is so far, or as it is when the time is over.
-    pub(super) fn waiting_for(mut self, state: &str, longest: Duration) -> Self {
-        self.wait = longest;
-        self.also = Some(StatusCode::GATEWAY_TIMEOUT);
-        self.argument("wait", state)
-            .argument("timeout", HumanDuration(longest))
-    }
-
-    /// Adds the permission to proceed although a release is not ready.
-    pub(super) fn force(self, force: bool) -> Self {
-        if force {
-            self.argument("force", true)
-        } else {
-            self
-        }
-    }
-
-    /// Adds the order to end at once what is in flight on releases that leave.
-    pub(super) fn cut(self, cut: bool) -> Self {
-        if cut {
-            self.argument("cut", true)
-        } else {
-            self
-        }
-    }
-
-    /// Adds a query argument; names and values are plain ASCII or numbers.
-    pub(super) fn argument(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.query
-            .push(format!("{name}={}", escaped(&value.to_string())));
-        self
-    }
-
-    pub(super) fn based_on(mut self, revision: Option<Revision>) -> Self {
-        self.based_on = revision;
-        self
-    }
-}
-
-/// Percent-encodes a query value.
-fn escaped(text: &str) -> impl fmt::Display {
-    utf8_percent_encode(text, RESERVED)
+    /// True if the request waits for the fleet.
+    pub(super) is_of_fleet: bool,
 }
 
 impl Client {
@@ -226,7 +92,13 @@ impl Client {
     pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
         let (also, can_wait) = (ask.also, ask.can_wait);
-        let is_forced = ask.query.iter().any(|argument| argument == "force=true");
+        let has = |text: &str| ask.query.iter().any(|argument| argument == text);
+        let (is_forced, is_of_fleet) = (has("force=true"), has("wait=fleet"));
+        let waits = ask.query.iter().filter(|one| one.starts_with("wait="));
+        if waits.count() > 1 {
+            let message = "a change waits for health (`--wait`) or for the fleet (`--wait-fleet`)";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let exchange = async {
             let response = self
                 .http
@@ -243,6 +115,7 @@ impl Client {
                 body,
                 revision,
                 is_forced,
+                is_of_fleet,
             };
             self.checked(status, also, response)
         };
@@ -395,15 +268,5 @@ impl ApiResponse {
                            same version";
             Failure::new(Exit::Unreachable, message)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_escaped_in_a_query() {
-        assert_eq!(escaped("a b&c=ü-._~").to_string(), "a%20b%26c%3D%C3%BC-._~");
     }
 }

@@ -16,7 +16,7 @@ Exit status:
   70  an internal error of switchback
   73  a file cannot be written
   74  the history cannot be read or written
-  75  not now: another change came first, file and live table conflict, a release is not ready or not drained
+  75  not now: another change came first, file and live table conflict, a release is not ready or not drained, or, with --wait-fleet, a node does not have the change
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown
   80  with --verify: the rollback is made, and users have not recovered; the release was not the (only) cause

@@ -8,6 +8,7 @@ use hyper::Method;
 use super::{
     client::{ApiRequest, Client},
     exit::Failure,
+    fleet_words,
     output::Out,
     text::{Columns, clean},
 };
@@ -73,7 +74,7 @@ fn shown(status: &FleetStatus) -> String {
     let mut text = format!(
         "{} {} revision {} of the fleet\n",
         clean(node),
-        words(status.state),
+        fleet_words::state(status.state),
         status.revision
     );
     // Writing to a string cannot fail.
@@ -99,11 +100,20 @@ fn shown(status: &FleetStatus) -> String {
         };
         let _ = writeln!(text, "  rolled back here: {} ({state})", rollback.part);
     }
-    let mut rows = Columns::titled(&["NODE", "VERSION", "REVISION", "LIVE", "DIGEST", "STATE"]);
-    let last = status.nodes.iter().map(|node| node.revision).max();
-    let last = last.unwrap_or_default().max(status.revision);
+    text + &nodes(status)
+}
+
+/// The nodes, each with the time of its report: what a node without the store knows of the others is old.
+fn nodes(status: &FleetStatus) -> String {
+    let titles = [
+        "NODE", "VERSION", "REVISION", "LIVE", "DIGEST", "STATE", "REPORTED",
+    ];
+    let mut rows = Columns::titled(&titles);
+    let last = fleet_words::last(status);
+    let is_old = status.state != FleetState::Following;
     for node in &status.nodes {
         let state = match (&node.reason, node.disputed, last - node.revision.min(last)) {
+            _ if is_old && status.node.as_ref() != Some(&node.node) => "not known now".to_owned(),
             (Some(reason), ..) => clean(reason),
             (None, 0, 0) => "current".to_owned(),
             (None, 0, behind) => format!("{behind} behind"),
@@ -117,16 +127,8 @@ fn shown(status: &FleetStatus) -> String {
             node.live.to_string(),
             digest,
             state,
+            node.reported_at.to_string(),
         ]);
     }
-    text + &rows.shown()
-}
-
-const fn words(state: FleetState) -> &'static str {
-    match state {
-        FleetState::Off => "shares nothing;",
-        FleetState::Following => "follows its fleet:",
-        FleetState::Alone => "is without etcd: it serves",
-        FleetState::Stopped => "has stopped at",
-    }
+    rows.shown()
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod admin_url;
+mod api_request;
 mod args;
 mod backup;
 mod calibration;
@@ -27,6 +28,7 @@ mod flag_kpis;
 mod flag_parts;
 mod flags;
 mod fleet;
+mod fleet_words;
 mod json_file;
 mod junit;
 mod kpis;

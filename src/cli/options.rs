@@ -35,6 +35,17 @@ pub(super) struct CommonArgs {
     /// starts
     #[arg(long, value_name = "REVISION", value_parser = revision)]
     pub(super) based_on: Option<Revision>,
+    /// Wait after the change until every node of the fleet of proxies has it, for 30s or the time that is given, at most
+    /// 60s; the exit status is 75 if one does not have it then
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = wait,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30s"
+    )]
+    pub(super) wait_fleet: Option<HumanDuration>,
 }
 
 /// Options of every change that a rollback can undo.

@@ -95,6 +95,7 @@ const fn common() -> CommonArgs {
         message: None,
         dry_run: true,
         based_on: None,
+        wait_fleet: None,
     }
 }
 

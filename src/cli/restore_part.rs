@@ -50,6 +50,7 @@ pub(super) async fn change(
         .json(&wanted)
         .argument("message", change.message.unwrap_or_else(reason));
     let ask = ask.based_on(base).dry_run(change.dry_run).force(part.force);
+    let ask = ask.for_fleet(change.wait_fleet);
     done(client.send(ask).await?)
 }
 

@@ -1,9 +1,11 @@
-//! The notices of a status besides its tables: rollouts that run, ways back in parts, verifications of rollbacks that run or ended badly,
+//! The notices of a status besides its tables: the fleet of proxies, rollouts that run, ways back in parts, verifications of rollbacks that run or ended badly,
 //! and releases in quarantine.
 
 use std::fmt::Write as _;
 
-use super::{certificate_words, rollout_words::state, rollouts::goes_back, text::clean};
+use super::{
+    certificate_words, fleet_words, rollout_words::state, rollouts::goes_back, text::clean,
+};
 use crate::{
     api::{
         BackupStatus, GoingBack, QuarantinedRelease, RolloutStatus, RouteStatus,
@@ -22,6 +24,7 @@ const MOST_NAMES: usize = 3;
 pub(super) fn notices(status: &Status) -> String {
     let files = status.durability.damaged.iter();
     let mut text: String = files.map(|name| damaged(name)).collect();
+    text.extend(status.fleet.as_ref().map(fleet_words::line));
     text.extend(status.backup.as_ref().and_then(backup));
     text.push_str(&certificate_words::lines(&status.certificates));
     let services = status.service_watches.iter().filter_map(service_watch);

@@ -270,6 +270,7 @@ impl Controller {
             table: &self.table,
             log: &self.log,
             verifications: &self.verifications,
+            shared: &self.shared,
         }
     }
 

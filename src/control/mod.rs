@@ -18,7 +18,7 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
-//!   `shared_publish`, `shared_live` and `shared`
+//!   `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
 //! - certificates from an authority: `certificates`; under it `certificate_desk`
 //! - backups: `backups`, `backup_loop`; under them `backup_registry`, `drill_schedule`
 //! - work in flight: `work`, `cuts`
@@ -162,11 +162,13 @@ mod settings;
 mod shared;
 mod shared_leader;
 mod shared_live;
+mod shared_progress;
 mod shared_publish;
 mod shared_report;
 mod shared_rollouts;
 mod shared_status;
 mod shared_sync;
+mod shared_wait;
 mod shared_work;
 mod spread;
 mod spread_abort;

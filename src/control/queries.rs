@@ -38,6 +38,7 @@ impl Controller {
         }
         status.verifications = self.verification_states(part);
         status.backup = Some(self.backups()).filter(|backups| backups.path.is_some());
+        status.fleet = self.fleet_in_brief();
         status.certificates = self.certificates();
         status.stale_flags = flag_queries::stale(live.compiled().spec(), now_ms());
         status

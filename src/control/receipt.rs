@@ -6,11 +6,13 @@ use super::{
     convergence::Convergence,
     revision_index::RevisionIndex,
     revision_log::RevisionLog,
+    shared::SharedTable,
+    shared_progress::SharedChange,
     swap::{AppliedSwap, PendingEffects},
     verification_registry::VerificationRegistry,
 };
 use crate::{
-    api::{Crowded, Receipt, ReturnParts, Timestamp},
+    api::{Crowded, FleetProgress, Receipt, ReturnParts, Timestamp},
     history::StoredRevision,
     model::{Author, Cause, Diff, Digest, Revision, RevisionRecord},
     table::{Departure, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
@@ -34,6 +36,7 @@ pub(super) struct Receipts<'a> {
     pub(super) table: &'a LiveTable,
     pub(super) log: &'a RevisionLog,
     pub(super) verifications: &'a VerificationRegistry,
+    pub(super) shared: &'a SharedTable,
 }
 
 // === impl EarlyReceipt ===
@@ -190,6 +193,7 @@ impl<'a> Receipts<'a> {
             restart_revision: (!durable).then(|| self.log.restart_revision()),
             applied_at: Timestamp::from_millis(published),
             converged_at: convergence.at,
+            fleet: self.fleet(revision),
             waiting_for: convergence.waiting_for,
             unresolved: convergence.unresolved,
             in_flight_on_previous: in_flight_on_previous(self.table),
@@ -199,6 +203,15 @@ impl<'a> Receipts<'a> {
             drained: None,
             going_back: None,
         }
+    }
+}
+
+impl Receipts<'_> {
+    /// The progress of a revision through the fleet, as far as it is known now; none on a proxy of its own.
+    fn fleet(self, revision: Revision) -> Option<FleetProgress> {
+        let node = self.shared.node()?;
+        let change = SharedChange::of(node, self.log, revision);
+        Some(self.shared.state().progress(&node.name, &change, &[]).shown)
     }
 }
 

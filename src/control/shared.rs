@@ -7,12 +7,12 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{ControlError, clock::now, leadership::Leadership};
 use crate::{
@@ -40,6 +40,9 @@ pub(super) struct SharedTable {
     leadership: Mutex<Leadership>,
     /// Held while the work of the fleet is shared.
     pub(super) working: tokio::sync::Mutex<()>,
+    // Counts what happened in the fleet, for those who wait for something there, and them.
+    news: watch::Sender<u64>,
+    waiting: AtomicUsize,
 }
 
 /// This node, and the store that it follows.
@@ -71,7 +74,19 @@ pub(super) struct SharedState {
     answered_at: Option<Instant>,
     /// Revision of the fleet that all workers have taken up.
     pub(super) taken_up: u64,
+    /// True if what the fleet has is live, and a worker has not taken it up yet.
+    pub(super) is_spreading: bool,
     pub(super) nodes: Vec<FleetNode>,
+    pub(super) nodes_read_at: Option<Timestamp>,
+    /// Version of the store when the nodes were read.
+    pub(super) nodes_version: u64,
+}
+
+/// One who waits for something in the fleet: as long as there are any, the reports of the nodes are read as they come.
+#[derive(Debug)]
+pub(super) struct Waiting<'a> {
+    shared: &'a SharedTable,
+    pub(super) news: watch::Receiver<u64>,
 }
 
 // === impl SharedTable ===
@@ -154,12 +169,37 @@ impl SharedTable {
         }
     }
 
+    /// Tells those who wait that something has happened in the fleet.
+    pub(super) fn tell(&self) {
+        self.news.send_modify(|count| *count += 1);
+    }
+
+    /// Begins a wait for something in the fleet.
+    pub(super) fn begin_wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.wake();
+        Waiting {
+            shared: self,
+            news: self.news.subscribe(),
+        }
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
 
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

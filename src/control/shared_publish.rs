@@ -69,6 +69,7 @@ impl Controller {
                 is_unknown: true,
             });
         };
+        self.shared.wake();
         self.log.wait_durable(swap.record.revision).await;
         if order.is_some_and(Withdrawal::is_withdrawn) {
             return Err(self.undo_withdrawn(swap, occasion.by).await);

@@ -1,6 +1,6 @@
 //! Reports of a node to its fleet: the rollbacks that were made on it, and how far it is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     ControlError, Controller,
@@ -10,9 +10,14 @@ use super::{
 use crate::{
     api::FleetNode,
     model::{Actor, Author, LocalRollback},
-    shared_table::StoreError,
+    shared_table::{Reports, StoreError},
     telemetry::ErrorChain,
 };
+
+/// Most parts that a report names.
+const MOST_KEPT: usize = 20;
+/// Pause after a failure to wait for reports.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reason why a node could not follow.
 #[derive(Debug)]
@@ -118,37 +123,83 @@ impl Controller {
 
     /// Says what all workers of this node have taken up, and reads what the others say.
     pub(super) async fn report_to_fleet(&self, node: &Node) -> Result<(), Failure> {
-        let live = self.table.load();
-        let has_all = self.table.waiting_for(live.revision()).is_empty();
-        let report = {
-            let mut state = self.shared.state();
-            if has_all && state.blocked.is_none() {
-                state.taken_up = state.revision;
-            }
-            FleetNode {
-                node: node.name.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                revision: state.taken_up,
-                live: live.revision(),
-                digest: live.digest(),
-                rollbacks: state.rollbacks.all().len(),
-                disputed: state.rollbacks.disputed().count(),
-                reason: state.blocked.clone(),
-                reported_at: now(),
-            }
-        };
+        let report = self.own_report(node);
         let text = serde_json::to_vec(&report).unwrap_or_default();
         let asked = Instant::now();
         node.store.report(text).await?;
         self.shared.leadership().keep(asked);
-        let reports = node.store.reports().await?;
-        let nodes = reports
+        self.read_reports(node).await?;
+        Ok(())
+    }
+
+    fn own_report(&self, node: &Node) -> FleetNode {
+        let (live, wanted, revision) = {
+            let _index = self.log.index();
+            let (live, state) = (self.table.load(), self.shared.state());
+            let wanted = state.wanted(&live.state());
+            (live, wanted, state.revision)
+        };
+        // A publish may be in the store, and not live yet.
+        let is_live = wanted.is_ok_and(|table| parts_between(&live.state(), &table).is_empty());
+        let has_all = self.table.waiting_for(live.revision()).is_empty();
+        let mut state = self.shared.state();
+        if is_live && has_all && state.blocked.is_none() {
+            state.taken_up = revision;
+        }
+        state.is_spreading = is_live && !has_all;
+        let kept = state.rollbacks.all().iter().map(|one| one.part.clone());
+        FleetNode {
+            node: node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: state.taken_up,
+            followed: revision,
+            live: live.revision(),
+            digest: live.digest(),
+            rollbacks: state.rollbacks.all().len(),
+            disputed: state.rollbacks.disputed().count(),
+            kept: kept.take(MOST_KEPT).collect(),
+            reason: state.blocked.clone(),
+            reported_at: now(),
+        }
+    }
+
+    async fn read_reports(&self, node: &Node) -> Result<(), StoreError> {
+        let Reports { version, all } = node.store.reports().await?;
+        let nodes = all
             .iter()
             .filter_map(|text| serde_json::from_slice(text).ok());
         let mut nodes: Vec<FleetNode> = nodes.collect();
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
-        self.shared.state().nodes = nodes;
+        {
+            let mut state = self.shared.state();
+            (state.nodes, state.nodes_version) = (nodes, version);
+            state.nodes_read_at = Some(now());
+        }
+        self.shared.tell();
         Ok(())
+    }
+
+    /// Waits until there is something new to report: workers were late, and have taken up what is live.
+    pub(super) async fn until_taken_up(&self) {
+        if !self.shared.state().is_spreading {
+            return std::future::pending().await;
+        }
+        self.table.converged(self.table.load().revision()).await;
+    }
+
+    /// Reads the reports of the nodes as they come, while somebody waits for them. Ends if the store fails.
+    pub(super) async fn read_awaited(&self, node: &Node) {
+        while self.shared.is_awaited() {
+            let since = self.shared.state().nodes_version;
+            let read = match node.store.reports_changed(since).await {
+                Ok(()) => self.read_reports(node).await,
+                error => error,
+            };
+            if read.is_err() {
+                return tokio::time::sleep(AGAIN).await;
+            }
+        }
+        std::future::pending().await
     }
 }
 

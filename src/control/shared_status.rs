@@ -6,11 +6,14 @@ use super::{
     ControlError, Controller, shared::Node, shared_live::Occasion, shared_publish::MOST_OVERTAKEN,
 };
 use crate::{
-    api::{FleetSide, FleetState, FleetStatus},
+    api::{FleetNode, FleetSide, FleetState, FleetStatus},
     model::{Author, LocalRollback},
     shared_table::{ChangeKind, LocalRollbacks, SharedDocuments},
     table::Leave,
 };
+
+/// Number of nodes, and of rollbacks, in the status of a proxy.
+const MOST_IN_BRIEF: usize = 50;
 
 impl Controller {
     /// Name of this node, and the documents of its fleet; none on a proxy of its own.
@@ -35,7 +38,27 @@ impl Controller {
             rollbacks: state.rollbacks.all().to_vec(),
             leader,
             nodes: state.nodes.clone(),
+            node_count: state.nodes.len(),
+            nodes_read_at: state.nodes_read_at,
         }
+    }
+
+    /// True if this is a node of a fleet.
+    pub fn is_node(&self) -> bool {
+        self.shared.node().is_some()
+    }
+
+    /// The same with few nodes, those that need attention first; none on a proxy of its own.
+    pub(super) fn fleet_in_brief(&self) -> Option<FleetStatus> {
+        self.shared.node()?;
+        let mut status = self.fleet_status();
+        let needs_none = |node: &FleetNode| {
+            node.reason.is_none() && node.disputed == 0 && node.revision >= status.revision
+        };
+        status.nodes.sort_by_cached_key(needs_none);
+        status.nodes.truncate(MOST_IN_BRIEF);
+        status.rollbacks.truncate(MOST_IN_BRIEF);
+        Some(status)
     }
 
     /// Ends all disputes of this node, and the stop before a store that is not the one that it followed.
@@ -56,7 +79,7 @@ impl Controller {
         tracing::info!(target: "audit", name = %by.name, ?side, "the disputes of this node are decided");
         let is_stopped = self.shared.state().standing == FleetState::Stopped;
         match (side, is_stopped) {
-            (FleetSide::Theirs, true) => self.join_anew().await?,
+            (FleetSide::Theirs, true) => self.join_anew(node).await?,
             (FleetSide::Mine, true) => self.overwrite_fleet(node, by).await?,
             (FleetSide::Theirs, false) => self.take_theirs(by).await?,
             (FleetSide::Mine, false) => self.publish_mine(node, by).await?,
@@ -65,8 +88,9 @@ impl Controller {
         Ok(self.fleet_status())
     }
 
-    /// Takes the table of the store, as a node that was in no fleet before.
-    async fn join_anew(&self) -> Result<(), ControlError> {
+    /// Takes the table of the store, as a node that was in no fleet before. Without the store it stays stopped.
+    async fn join_anew(&self, node: &Node) -> Result<(), ControlError> {
+        node.store.head().await?;
         {
             let mut state = self.shared.state();
             state.forget(0);
@@ -78,8 +102,8 @@ impl Controller {
         }
         let reason = self.shared.state().reason.clone().unwrap_or_default();
         Err(ControlError::NotShared {
-            reason,
-            is_unknown: false,
+            reason: format!("{reason}; this node takes what the fleet has once it has the store"),
+            is_unknown: true,
         })
     }
 

@@ -79,11 +79,14 @@ impl Controller {
         loop {
             let is_current = self.catch_up().await;
             metrics::set_fleet(&self.shared.state());
+            self.shared.tell();
             if is_current {
                 failed = 0;
                 tokio::select! {
                     changed = node.store.changed() => drop(changed),
                     () = self.shared.woken() => {}
+                    () = self.until_taken_up() => {}
+                    () = self.read_awaited(node) => {}
                     () = tokio::time::sleep(LOOK) => {}
                 }
             } else {

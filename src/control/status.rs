@@ -78,6 +78,7 @@ impl StatusReader<'_> {
             stale_flags: Vec::new(),
             service_watches: self.service_watches(),
             backup: None,
+            fleet: None,
             certificates: Vec::new(),
         }
     }

@@ -14,19 +14,19 @@ use std::{
 
 use tokio::sync::Mutex;
 
-use super::{ServerError, etcd_documents::EtcdDocuments};
+use super::{ServerError, etcd_documents::EtcdDocuments, etcd_user};
 use crate::{
     config::{Config, FleetSettings},
     control::Controller,
     etcd::{
-        Committed, Compare, EtcdClient, EtcdError, EtcdSettings, EtcdUser, KeyRange, KeyValue,
-        LeaseId, Operation, Transaction, Watch, WatchMessage,
+        Committed, Compare, EtcdClient, EtcdError, EtcdSettings, KeyRange, KeyValue, LeaseId,
+        Operation, Transaction, Watch, WatchMessage,
     },
     model::Problem,
     net::{CertificateFiles, ClientTlsSettings},
     shared_table::{
-        Answer, Appended, Documents, Expected, Head, NewRevision, SharedDocuments, SharedStore,
-        StoreError, Write, Written,
+        Answer, Appended, Documents, Expected, Head, NewRevision, Reports, SharedDocuments,
+        SharedStore, StoreError, Write, Written,
     },
     telemetry::ErrorChain,
 };
@@ -62,6 +62,11 @@ pub(super) fn join(config: &Config, controller: &Controller) -> Result<(), Serve
     Ok(())
 }
 
+/// Problem of the settings of a fleet that prevents serving; etcd is not asked.
+pub(super) fn check(config: &Config) -> Option<Problem> {
+    EtcdStore::load(config.fleet.as_ref()?).err()
+}
+
 impl EtcdStore {
     fn load(fleet: &FleetSettings) -> Result<Self, Problem> {
         let node = match &fleet.node {
@@ -76,7 +81,7 @@ impl EtcdStore {
         };
         let settings = EtcdSettings {
             tls: Some(tls),
-            user: user(fleet)?,
+            user: etcd_user::load(fleet)?,
             timeout: CALL.0,
             hedge_after: CALL.1,
             silence: SILENCE,
@@ -279,10 +284,28 @@ impl EtcdStore {
         }
     }
 
-    async fn read_reports(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+    async fn read_reports(&self) -> Result<Reports, StoreError> {
         let nodes = KeyRange::prefix(self.key("nodes/"));
         let read = self.client.range(&nodes).await.map_err(StoreError::from)?;
-        Ok(read.pairs.into_iter().map(|pair| pair.value).collect())
+        Ok(Reports {
+            version: read.store.revision,
+            all: read.pairs.into_iter().map(|pair| pair.value).collect(),
+        })
+    }
+
+    async fn wait_reports(&self, since: u64) -> Result<(), StoreError> {
+        let nodes = KeyRange::prefix(self.key("nodes/"));
+        let mut watch = self.client.watch(nodes, since + 1);
+        loop {
+            match watch.next().await {
+                WatchMessage::Progress(_) => {}
+                WatchMessage::Interrupted(error) => return Err(error.into()),
+                // Whoever waits reads all of them.
+                WatchMessage::Events { .. }
+                | WatchMessage::Compacted { .. }
+                | WatchMessage::StoreReplaced { .. } => return Ok(()),
+            }
+        }
     }
 }
 
@@ -332,8 +355,12 @@ impl SharedStore for EtcdStore {
         Box::pin(self.write_report(report))
     }
 
-    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>> {
+    fn reports(&self) -> Answer<'_, Reports> {
         Box::pin(self.read_reports())
+    }
+
+    fn reports_changed(&self, since: u64) -> Answer<'_, ()> {
+        Box::pin(self.wait_reports(since))
     }
 }
 
@@ -357,20 +384,6 @@ impl From<EtcdError> for StoreError {
             reason: format!("etcd: {}", ErrorChain(&error)),
         }
     }
-}
-
-fn user(fleet: &FleetSettings) -> Result<Option<EtcdUser>, Problem> {
-    let Some((name, file)) = fleet.user.as_ref().zip(fleet.password_file.as_ref()) else {
-        return Ok(None);
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("`{}` cannot be read: {error}", file.display());
-        Problem::new("fleet.password_file", message)
-    })?;
-    Ok(Some(EtcdUser {
-        name: name.clone(),
-        password: text.trim().to_owned(),
-    }))
 }
 
 fn host_name() -> Result<String, Problem> {

@@ -13,6 +13,7 @@ mod crew;
 mod error;
 mod etcd_documents;
 mod etcd_store;
+mod etcd_user;
 mod exporters;
 mod flag_tokens;
 mod fleet_tasks;

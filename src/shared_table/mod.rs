@@ -25,5 +25,5 @@ pub use self::{
         DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table, packed, unpacked,
     },
     rules::{ChangeKind, Followed, LocalRollbacks},
-    store::{Answer, Appended, Head, NewRevision, SharedStore, StoreError},
+    store::{Answer, Appended, Head, NewRevision, Reports, SharedStore, StoreError},
 };

@@ -40,6 +40,15 @@ pub enum Appended {
     Overtaken,
 }
 
+/// Reports of all nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// Version of the store when they were read.
+    pub version: u64,
+    /// The report of each node.
+    pub all: Vec<Vec<u8>>,
+}
+
 /// Error of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
@@ -66,5 +75,7 @@ pub trait SharedStore: SharedDocuments {
     /// Says what this node has taken up; forgotten some time after the last report.
     fn report(&self, report: Vec<u8>) -> Answer<'_, ()>;
     /// The reports of all nodes.
-    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>>;
+    fn reports(&self) -> Answer<'_, Reports>;
+    /// Waits until a node may have reported since that version of the store, or is forgotten. Cancel-safe.
+    fn reports_changed(&self, since: u64) -> Answer<'_, ()>;
 }

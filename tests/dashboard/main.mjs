@@ -8,6 +8,7 @@ import { checks as actions } from './checks/actions.mjs';
 import { checks as conflicts } from './checks/conflicts.mjs';
 import { checks as files } from './checks/files.mjs';
 import { checks as flags } from './checks/flags.mjs';
+import { checks as fleet } from './checks/fleet.mjs';
 import { checks as mirrors } from './checks/mirrors.mjs';
 import { checks as pages } from './checks/pages.mjs';
 import { checks as releaseDay } from './checks/release_day.mjs';
@@ -32,7 +33,7 @@ try {
     await takePictures(browser);
     process.exit();
   }
-  const all = { ...files, ...pages, ...actions, ...conflicts, ...rollouts, ...flags, ...mirrors, ...releaseDay, ...access, ...accessibility };
+  const all = { ...files, ...pages, ...actions, ...conflicts, ...rollouts, ...flags, ...fleet, ...mirrors, ...releaseDay, ...access, ...accessibility };
   for (const [name, check] of Object.entries(all)) {
     if (wanted.length > 0 && !wanted.some(word => name.includes(word))) continue;
     const start = Date.now();

@@ -106,10 +106,14 @@ split = {{ blue = 100, green = 0 }}
         self.name = name
         super().__init__(folder, table)
 
-    def split(self, route, green):
+    def split(self, route, green, query=""):
         weights = {"blue": 1000 - green, "green": green}
-        status, text = self.request("PUT", f"/v1/routes/{route}/split", {"weights": weights})
+        status, text = self.request("PUT", f"/v1/routes/{route}/split{query}", {"weights": weights})
         return status, json.loads(text)
+
+    def cli(self, *arguments):
+        command = [binary(), "--admin", f"http://127.0.0.1:{self.admin}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     def green(self, route="chat"):
         return json.loads(self.get(f"/v1/routes/{route}")[1])["split"].get("green")
@@ -182,6 +186,37 @@ def changes(world):
     world.agree()
     answers, all_live = sorted(one for one, _ in took), sorted(two for _, two in took)
     return f"median: answered after {answers[10] * 1000:.1f} ms, seen on all three after {all_live[10] * 1000:.1f} ms"
+
+
+def whole_fleet(world):
+    """A receipt that has waited for the fleet is one after which every node has the change, and names those that have not."""
+    took = []
+    for number in range(20):
+        start = time.monotonic()
+        status, receipt = world.nodes[number % 3].split("chat", 400 + number, "?wait=fleet&timeout=20s")
+        took.append(time.monotonic() - start)
+        assert status == 200 and "converged_at" in receipt["fleet"], receipt
+        assert (receipt["fleet"]["nodes"], receipt["fleet"]["waiting_for"]) == (3, 0), receipt
+        assert [node.green() for node in world.nodes] == [400 + number] * 3
+    took.sort()
+    # Without reports at once it would be the three seconds between two of them.
+    assert took[10] < 0.5, took
+    a, _, c = world.nodes
+    back = a.cli("rollback", "--wait-fleet")
+    assert back.returncode == 0 and "taken up by every worker of 3 nodes" in back.stdout, back
+    assert [node.green() for node in world.nodes] == [418] * 3
+    assert "fleet: a follows its fleet: revision" in a.cli("status").stdout
+    world.traffic.pause.add("c")
+    c.process.child.send_signal(signal.SIGSTOP)
+    late = a.cli("split", "chat", "green=42", "--wait-fleet=300ms")
+    c.process.child.send_signal(signal.SIGCONT)
+    world.traffic.pause.discard("c")
+    assert late.returncode == 75 and "1 of 3 nodes not known to have it" in late.stderr, late
+    assert "    c has revision" in late.stderr, late.stderr
+    status, text = a.post("/v1/rollback?wait=fleet")
+    assert status == 200 and "converged_at" in json.loads(text)["fleet"], text
+    world.all_have(418)
+    return f"median {took[10] * 1000:.1f} ms, longest of 20 {took[-1] * 1000:.1f} ms"
 
 
 def rollback(world):
@@ -399,6 +434,7 @@ def main():
         world = World(path)
         suite.check("a change on one node is live on all", changes, world)
         suite.check("a rollback on one node is live on all, and no undo stack leads forth again", rollback, world)
+        suite.check("a change can be waited for until every node has it", whole_fleet, world)
         suite.check("nodes that write at once lose nothing", at_once, world)
         suite.check("without a quorum changes are refused and a rollback is live, through a kill", quorum, world, seconds=60)
         suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)

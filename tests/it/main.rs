@@ -82,6 +82,7 @@ mod route_flags;
 mod route_matches;
 mod sessions;
 mod shared_certificates;
+mod shared_convergence;
 mod shared_rollouts;
 mod shared_table;
 mod shutdown;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use switchback::shared_table::{
-    Answer, Appended, Document, Documents, Expected, Head, Lifetime, NewRevision, SharedDocuments,
-    SharedStore, StoreError, Write, Written,
+    Answer, Appended, Document, Documents, Expected, Head, Lifetime, NewRevision, Reports,
+    SharedDocuments, SharedStore, StoreError, Write, Written,
 };
 use tokio::sync::Notify;
 
@@ -233,7 +233,14 @@ impl SharedStore for MemoryStore {
         self.with(move |content| drop(content.nodes.insert(node, report)))
     }
 
-    fn reports(&self) -> Answer<'_, Vec<Vec<u8>>> {
-        self.with(|content| content.nodes.values().cloned().collect())
+    fn reports(&self) -> Answer<'_, Reports> {
+        self.with(|content| Reports {
+            version: content.version,
+            all: content.nodes.values().cloned().collect(),
+        })
+    }
+
+    fn reports_changed(&self, _since: u64) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
     }
 }

@@ -67,6 +67,7 @@ const FILES: &[File] = files![
     "views/event_log.js"
     "views/failure.js"
     "views/flag_shares.js"
+    "views/fleet_card.js"
     "views/frame.js"
     "views/going_back.js"
     "views/listing.js"

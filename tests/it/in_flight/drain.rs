@@ -100,6 +100,7 @@ fn a_receipt_waits_until_what_left_has_drained_or_its_time_is_over() {
     for (path, body) in [
         ("/v1/rollback?wait=5s", json!({})),
         ("/v1/rollback?timeout=5s", json!({})),
+        ("/v1/rollback?wait=fleet", json!({})),
         (
             "/v1/routes/chat/switch?dry_run&wait=drained",
             json!({ "to": "green" }),

@@ -4,6 +4,7 @@ import { html } from '../html.js';
 import { state, update } from '../store.js';
 import { ROUTES, refresh } from '../feed.js';
 import { EventLog } from '../views/event_log.js';
+import { FleetCard } from '../views/fleet_card.js';
 import { RollbackCard } from '../views/rollback_card.js';
 import { RouteCard } from '../views/route_card.js';
 
@@ -23,6 +24,7 @@ function Pages({ status }) {
 export function Now({ status, session }) {
   return html`
     <${RollbackCard} rollback=${status.rollback} session=${session} />
+    <${FleetCard} fleet=${status.fleet} session=${session} />
     <${Pages} status=${status} />
     ${status.routes.map(route => html`<${RouteCard} key=${route.name} route=${route} status=${status} session=${session} />`)}
     <${EventLog} events=${state.events} />
