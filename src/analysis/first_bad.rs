@@ -54,10 +54,21 @@ impl FirstBad {
     /// True if this unit was not bad before by this signal and threshold; it is remembered. A unit is the hash of its
     /// session.
     pub fn is_first(&mut self, unit: u64, signal: Signal, level: usize) -> bool {
-        let kind = (signal.index() * LEVELS + level.min(LEVELS - 1)) as u64 + 1;
+        self.is_first_key(Self::key(unit, signal, level))
+    }
+
+    /// The bits by which a unit that is bad by a signal and threshold is remembered, the same in every memory.
+    pub const fn key(unit: u64, signal: Signal, level: usize) -> u32 {
+        let level = if level < LEVELS { level } else { LEVELS - 1 };
+        let kind = (signal.index() * LEVELS + level) as u64 + 1;
         let key =
             (unit ^ kind.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        self.remember((key >> 32) as u32)
+        (key >> 32) as u32
+    }
+
+    /// True if the unit with these bits was not bad before; it is remembered.
+    pub fn is_first_key(&mut self, key: u32) -> bool {
+        self.remember(key)
     }
 
     fn remember(&mut self, unit: u32) -> bool {

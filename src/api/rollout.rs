@@ -223,6 +223,9 @@ pub struct RolloutVerdict {
     pub bound: f64,
     /// Each signal.
     pub metrics: Vec<RolloutMetric>,
+    /// Number of nodes of the fleet whose requests were counted, in a fleet of proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<usize>,
     /// The verdict as a sentence.
     pub words: String,
 }

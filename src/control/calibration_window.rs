@@ -3,13 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    calibration_record::Rehearsal,
-    clock::now,
-    rollout_cells::Cells,
-    rollout_evidence::{EvidenceReader, Looked},
-    rollout_limits::Limits,
-    rollout_sessions::RolloutSessions,
-    watch_set::ReleaseKey,
+    calibration_record::Rehearsal, clock::now, rollout_cells::Cells,
+    rollout_evidence::EvidenceReader, rollout_limits::Limits, rollout_reader::Looked,
+    rollout_sessions::RolloutSessions, watch_set::ReleaseKey,
 };
 use crate::{
     analysis::{Judge, Peaks},
@@ -89,7 +85,7 @@ impl CalibrationWindow {
             first: self.sessions.as_mut().map(RolloutSessions::look),
             ..Looked::default()
         };
-        if let Some(evidence) = self.reader.look(elapsed, (1, 1), &looked) {
+        for evidence in self.reader.look(elapsed, (1, 1), &looked, Vec::new()) {
             self.judge.observe(&evidence);
             self.peaks.note(&self.judge);
         }

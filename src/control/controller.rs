@@ -16,6 +16,7 @@ use super::{
     drill_registry::DrillRegistry,
     event_hub::EventHub,
     feedback_desk::FeedbackDesk,
+    figure_board::FigureBoard,
     health_gate::HealthGate,
     hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},
@@ -76,6 +77,7 @@ pub struct Controller {
     pub(super) calibration: Calibration,
     pub(super) certificates: CertificateDesk,
     pub(super) shared: SharedTable,
+    pub(super) figures: Arc<FigureBoard>,
 }
 
 impl Controller {
@@ -163,6 +165,7 @@ impl Controller {
             calibration,
             certificates: CertificateDesk::default(),
             shared: SharedTable::default(),
+            figures: Arc::default(),
         }
     }
 
@@ -182,7 +185,8 @@ impl Controller {
             self.run_events(),
             Box::pin(self.run_backups()),
             Box::pin(self.run_fleet()),
-            Box::pin(self.run_shared_work())
+            Box::pin(self.run_shared_work()),
+            Box::pin(self.run_figures())
         );
     }
 

@@ -8,8 +8,9 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     drill_record::{DrillRecord, Trial},
     rollout_cells::Cells,
-    rollout_evidence::{EvidenceReader, Looked},
+    rollout_evidence::EvidenceReader,
     rollout_limits::Limits,
+    rollout_reader::Looked,
     rollout_sessions::RolloutSessions,
     rollout_verdict::verdict,
 };
@@ -200,7 +201,7 @@ impl Controller {
             first: watch.sessions.as_mut().map(RolloutSessions::look),
             ..Looked::default()
         };
-        if let Some(evidence) = watch.reader.look(elapsed, weights, &looked) {
+        for evidence in watch.reader.look(elapsed, weights, &looked, Vec::new()) {
             watch.judge.observe(&evidence);
         }
         let names = Names {

@@ -19,11 +19,13 @@
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
 //!   `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
+//! - figures of all nodes for what one judges: `shared_figures`; under it `figure_counter`, `figure_board`, `figure_sums`,
+//!   `figure_documents`, `figure_marks`
 //! - certificates from an authority: `certificates`; under it `certificate_desk`
 //! - backups: `backups`, `backup_loop`; under them `backup_registry`, `drill_schedule`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
-//!   `rollout_sessions`, `rollout_evidence`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
+//!   `rollout_sessions`, `rollout_evidence`, `rollout_strata`, `rollout_reader`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
 //!   `rollout_track`, `spread`, `withdrawal`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - rehearsals of the judge: `calibration`; under it `calibration_registry`, `calibration_window`, which reads as a rollout
 //!   does, and `calibration_record`
@@ -83,6 +85,11 @@ mod event_watch;
 mod events;
 mod feedback;
 mod feedback_desk;
+mod figure_board;
+mod figure_counter;
+mod figure_documents;
+mod figure_marks;
+mod figure_sums;
 mod flag_kpis;
 mod flag_queries;
 mod flag_rollback;
@@ -141,11 +148,13 @@ mod rollout_limits;
 mod rollout_loop;
 mod rollout_orders;
 mod rollout_queries;
+mod rollout_reader;
 mod rollout_record;
 mod rollout_registry;
 mod rollout_return;
 mod rollout_sessions;
 mod rollout_step;
+mod rollout_strata;
 mod rollout_takeover;
 mod rollout_track;
 mod rollout_verdict;
@@ -160,6 +169,7 @@ mod saved_file;
 mod seen_lately;
 mod settings;
 mod shared;
+mod shared_figures;
 mod shared_leader;
 mod shared_live;
 mod shared_progress;

@@ -1,5 +1,7 @@
 //! Counts of one release in a rollout, by signal.
 
+use serde::{Deserialize, Serialize};
+
 use super::rollout_limits::Limits;
 use crate::{
     analysis::{Arm, Evidence, LEVELS, Signal},
@@ -8,7 +10,8 @@ use crate::{
 };
 
 /// Counts of one release.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Counts {
     pub(super) units: u64,
     pub(super) failures: u64,
@@ -53,6 +56,26 @@ impl Counts {
 
     pub(super) fn plus(self, more: Self) -> Self {
         self.with(more, u64::saturating_add)
+    }
+
+    /// The larger of each count: counters never go back.
+    pub(super) fn most(self, other: Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    /// Counts one bad unit of a signal; a level that does not exist counts nothing.
+    pub(super) fn count_bad(&mut self, signal: Signal, level: usize) {
+        let count = match signal {
+            Signal::Failures => Some(&mut self.failures),
+            Signal::BrokenStreams => Some(&mut self.broken),
+            Signal::NegativeFeedback => Some(&mut self.disliked),
+            Signal::ClientErrors => Some(&mut self.client_errors),
+            Signal::Slow => self.older.get_mut(level),
+            Signal::FirstByteLate => self.late.get_mut(level),
+        };
+        if let Some(count) = count {
+            *count += 1;
+        }
     }
 
     fn with(self, other: Self, combine: fn(u64, u64) -> u64) -> Self {

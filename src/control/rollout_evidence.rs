@@ -7,22 +7,21 @@
 //! - what ends in the first moments of a step may have begun before it, so it can show that the release is worse, and not
 //!   that it is fine;
 //! - a request is settled when so much time has passed since its end as the last threshold allows from its start.
+//!
+//! What other nodes of a fleet have counted (`figure_sums.rs`) is evidence in the same way.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{iter::once, time::Duration};
 
 use super::{
     rollout_cells::Cells,
-    rollout_counts::{Counts, add_older},
     rollout_limits::Limits,
+    rollout_reader::{CountReader, Looked},
+    rollout_strata::{NodeCounts, Strata},
 };
 use crate::{
-    analysis::{Arm, Evidence, LEVELS, Share, Tally},
+    analysis::{Evidence, Share, Tally},
     model::{Revision, RouteSpec},
     rollout::Place,
-    table::Ages,
 };
 
 /// Age at which a request is settled, on a route without thresholds and without a timeout.
@@ -30,40 +29,18 @@ const SETTLED: Duration = Duration::from_secs(30);
 /// Longest such age: a route may allow requests of hours.
 const LONGEST_SETTLED: Duration = Duration::from_secs(600);
 
-/// Facts at a look that the counters do not have.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Looked {
-    /// First bad events of sessions, on a route with sessions.
-    pub(super) first: Option<[Counts; 2]>,
-    /// Requests in flight that are older than the thresholds, if every worker has said so.
-    pub(super) in_flight: Option<[[u64; LEVELS]; 2]>,
-    /// Those among them that began before the place, at the first look.
-    pub(super) earlier: [[u64; LEVELS]; 2],
-}
-
 /// Reader of the evidence of one place of a rollout.
 #[derive(Debug)]
 pub(super) struct EvidenceReader {
-    cells: Cells,
+    pub(super) reader: CountReader,
     place: Place,
     steps: u32,
-    limits: Limits,
     settled_after: Duration,
-    began: Instant,
-    /// True once the ages of what is in flight were known.
-    has_ages: bool,
     /// True if sessions may stay on a release, so that the weights are not the shares.
     counts_shares: bool,
-    last: [Counts; 2],
-    /// The counts of the look that has begun.
-    now: Option<[Counts; 2]>,
-    waiting: [Counts; 2],
-    /// First bad events of sessions among those that wait.
-    first: [Counts; 2],
     seen: Duration,
     units: Tally,
-    settled: Tally,
-    starts: VecDeque<(Duration, Tally)>,
+    strata: Strata,
 }
 
 impl EvidenceReader {
@@ -75,29 +52,18 @@ impl EvidenceReader {
         limits: Limits,
         revision: Revision,
     ) -> Self {
-        for cells in [&cells.canary, &cells.stable] {
-            cells.watch_feedback(revision);
-        }
         let timeout = route.timeouts.request.map(|timeout| timeout.0);
         let settled_after = limits.slowest().or(timeout);
         let settled_after = settled_after.unwrap_or(SETTLED).min(LONGEST_SETTLED);
         Self {
-            last: cells.counts(&limits),
-            now: None,
-            cells,
+            reader: CountReader::new(cells, limits, revision),
             place,
             steps,
-            limits,
             settled_after,
-            began: Instant::now(),
-            has_ages: false,
             counts_shares: route.has_pins(),
-            waiting: [Counts::default(); 2],
-            first: [Counts::default(); 2],
             seen: Duration::ZERO,
             units: Tally::default(),
-            settled: Tally::default(),
-            starts: VecDeque::new(),
+            strata: Strata::new(settled_after),
         }
     }
 
@@ -121,92 +87,51 @@ impl EvidenceReader {
         self.seen < self.settled_after
     }
 
-    /// The ages from which requests in flight that began before the place count as slow, until they are known.
-    pub(super) fn earlier_ages(&self) -> Option<Ages> {
-        let since = self.began.elapsed();
-        let ages = self.ages()?.map(|age| age.max(since));
-        (!self.has_ages).then_some(ages)
+    /// Time after which a request is settled.
+    pub(super) const fn settled_after(&self) -> Duration {
+        self.settled_after
     }
 
-    /// The ages from which requests in flight count as slow; `None` if slowness is not looked at.
-    pub(super) fn ages(&self) -> Option<Ages> {
-        let mut ages = [Duration::MAX; LEVELS];
-        let seconds = self.limits.slow.as_ref()?.seconds();
-        for (age, seconds) in ages.iter_mut().zip(seconds) {
-            *age = Duration::from_secs_f64(*seconds);
-        }
-        Some(ages)
-    }
-
-    /// Begins a look: what ends before the work in flight is counted is in neither, and never in both.
-    pub(super) fn snapshot(&mut self) {
-        self.now = Some(self.cells.counts(&self.limits));
-    }
-
-    /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
+    /// The evidence since the last look, of this node and of others; the weights are those of the live split. What
+    /// cannot be given yet waits.
     pub(super) fn look(
         &mut self,
         elapsed: Duration,
         (canary, stable): (u32, u32),
         looked: &Looked,
-    ) -> Option<Evidence> {
+        others: Vec<NodeCounts>,
+    ) -> Vec<Evidence> {
         let is_early = self.is_early();
         self.seen = self.seen.saturating_add(elapsed);
-        let first = looked.first;
-        let added = self.count(looked);
-        let units = Tally::new(added[0].units, added[1].units);
-        self.units.add(units);
-        if !is_early {
-            self.starts.push_back((self.seen, units));
-        }
-        let settled = self.take_settled();
-        self.settled.add(settled);
-        let plus = |to: [Counts; 2], more: [Counts; 2]| [to[0].plus(more[0]), to[1].plus(more[1])];
-        self.waiting = plus(self.waiting, added);
-        self.first = plus(self.first, first.unwrap_or(added));
-        let waiting = Tally::new(self.waiting[0].units, self.waiting[1].units);
-        let share = if self.counts_shares {
-            Share::of_counts(waiting)?
-        } else if first.is_some() {
-            Share::of_weights(canary, stable).of_sessions()
-        } else {
-            Share::of_weights(canary, stable)
+        let counts = self.reader.count(looked);
+        let own = NodeCounts {
+            node: String::new(),
+            counts,
+            first: looked.first.unwrap_or(counts),
+            is_early,
         };
-        let waiting = std::mem::take(&mut self.waiting);
-        let first = std::mem::take(&mut self.first);
-        let settled = std::mem::take(&mut self.settled);
-        let mut evidence = Evidence::of_step(self.step(is_early), share);
-        let settled = [settled.canary, settled.stable];
-        for (index, arm) in [Arm::Canary, Arm::Stable].into_iter().enumerate() {
-            evidence.started(arm, waiting[index].units);
-            evidence.settled(arm, settled[index]);
-            first[index].add_to(&mut evidence, arm, Evidence::bad);
-            let again = waiting[index].since(first[index]);
-            again.add_to(&mut evidence, arm, Evidence::again);
+        for counts in once(own).chain(others) {
+            self.units.add(counts.units());
+            self.strata.add(counts, self.seen, self.counts_shares);
         }
-        Some(evidence)
-    }
-
-    /// Counts since the last look. A request is slow once it is older than a threshold, in flight or not: what
-    /// hangs does not wait for its end.
-    fn count(&mut self, looked: &Looked) -> [Counts; 2] {
-        let now = self.now.take();
-        let mut now = now.unwrap_or_else(|| self.cells.counts(&self.limits));
-        if let Some(in_flight) = looked.in_flight {
-            add_older(&mut now, in_flight);
-            if !std::mem::replace(&mut self.has_ages, true) {
-                add_older(&mut self.last, looked.earlier);
+        let share = Share::of_weights(canary, stable);
+        let share = if looked.first.is_some() {
+            share.of_sessions()
+        } else {
+            share
+        };
+        let counts_shares = self.counts_shares;
+        let given = self.strata.take(self.seen, |units| {
+            if counts_shares {
+                Share::of_counts(units)
+            } else {
+                Some(share)
             }
-        }
-        let added = [now[0].since(self.last[0]), now[1].since(self.last[1])];
-        // A request that ends between two counts is in neither, and was counted before.
-        for (now, last) in now.iter_mut().zip(self.last) {
-            for (older, last) in now.older.iter_mut().zip(last.older) {
-                *older = last.max(*older);
-            }
-        }
-        self.last = now;
-        added
+        });
+        let given = given.iter();
+        let evidence =
+            given.map(|(share, given)| given.evidence(self.step(given.is_early), *share));
+        evidence.collect()
     }
 
     /// The judge's number of the step: each place has one for its first moments and one for the rest.
@@ -218,18 +143,6 @@ impl EvidenceReader {
         };
         2 * place + u32::from(!is_early)
     }
-
-    fn take_settled(&mut self) -> Tally {
-        let mut settled = Tally::default();
-        while let Some((at, units)) = self.starts.front() {
-            if self.seen.saturating_sub(*at) < self.settled_after {
-                break;
-            }
-            settled.add(*units);
-            self.starts.pop_front();
-        }
-        settled
-    }
 }
 
 #[cfg(test)]
@@ -238,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        analysis::{Signal, Thresholds},
+        analysis::{Arm, Signal, Thresholds},
         model::{Opinion, Outcome, Thumb},
         stats::OutcomeTable,
     };
@@ -276,8 +189,8 @@ mod tests {
         let second = Duration::from_secs(1);
         let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
         assert_eq!(
-            reader.look(second, (5, 95), &Looked::default()),
-            Some(nothing)
+            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
+            vec![nothing]
         );
         assert!(!reader.has_traffic());
         record(&cells.canary, Outcome::Answered(500), 2);
@@ -288,13 +201,16 @@ mod tests {
         some.started(Arm::Stable, 10);
         some.bad(Signal::Failures, 0, Arm::Canary, 2);
         some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
-        assert_eq!(reader.look(second, (5, 95), &Looked::default()), Some(some));
+        assert_eq!(
+            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
+            vec![some]
+        );
         let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
         later.settled(Arm::Canary, 3);
         later.settled(Arm::Stable, 10);
         assert_eq!(
-            reader.look(second, (5, 95), &Looked::default()),
-            Some(later),
+            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
+            vec![later],
             "they are settled once they are old"
         );
     }
@@ -313,8 +229,13 @@ mod tests {
         cells.stable.record_feedback(up, Revision(9), 1);
         let mut some = Evidence::of_step(2, Share::of_weights(5, 95));
         some.bad(Signal::NegativeFeedback, 0, Arm::Canary, 2);
-        let seen = reader.look(Duration::from_secs(1), (5, 95), &Looked::default());
-        assert_eq!(seen, Some(some));
+        let seen = reader.look(
+            Duration::from_secs(1),
+            (5, 95),
+            &Looked::default(),
+            Vec::new(),
+        );
+        assert_eq!(seen, vec![some]);
     }
 
     #[test]
@@ -337,8 +258,13 @@ mod tests {
         some.started(Arm::Canary, 3);
         some.passed(Signal::FirstByteLate, Arm::Canary, [2, 1, 0, 0]);
         some.bad(Signal::ClientErrors, 0, Arm::Canary, 1);
-        let seen = reader.look(Duration::from_secs(1), (5, 95), &Looked::default());
-        assert_eq!(seen, Some(some));
+        let seen = reader.look(
+            Duration::from_secs(1),
+            (5, 95),
+            &Looked::default(),
+            Vec::new(),
+        );
+        assert_eq!(seen, vec![some]);
     }
 
     #[test]
@@ -349,7 +275,7 @@ mod tests {
         let steps: Vec<_> = (0..5)
             .map(|_| {
                 let is_early = reader.is_early();
-                reader.look(second, (5, 95), &Looked::default());
+                reader.look(second, (5, 95), &Looked::default(), Vec::new());
                 is_early
             })
             .collect();

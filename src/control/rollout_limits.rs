@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     analysis::{Judge, Signal, Thresholds},
     stats::NoteRules,
 };
 
 /// Thresholds of a judge, and its look at client errors.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Limits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) slow: Option<Thresholds>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) first_byte: Option<Thresholds>,
+    #[serde(default)]
     pub(super) client_errors: bool,
 }
 

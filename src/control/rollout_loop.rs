@@ -7,12 +7,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Controller, metrics,
-    rollout_evidence::{EvidenceReader, Looked},
+    rollout_evidence::EvidenceReader,
     rollout_orders::{end_superseded, weight_of},
+    rollout_reader::{CountReader, Looked},
     rollout_record::{RolloutRecord, pause},
     rollout_registry::{RolloutEntry, RunningRollout, TrackWatch},
     rollout_sessions::RolloutSessions,
+    rollout_strata::NodeCounts,
     rollout_track::{Track, listed},
+    watch_set::ReleaseKey,
 };
 use crate::{
     analysis::{Finding, LEVELS, Obstacle},
@@ -123,7 +126,7 @@ impl Controller {
             .iter_mut()
             .filter_map(|watch| watch.reader.as_mut())
         {
-            reader.snapshot();
+            reader.reader.snapshot();
         }
         let looked = self.slow_in_flight(run).await;
         let gate = self.gate_answer(run);
@@ -150,10 +153,24 @@ impl Controller {
     }
 
     async fn slow_on(&self, track: &Track, watch: &TrackWatch) -> Looked {
-        let Some(reader) = &watch.reader else {
-            return Looked::default();
-        };
-        let older = async |ages: Option<Ages>| self.older(track, ages?).await;
+        match &watch.reader {
+            Some(reader) => {
+                let releases = (&track.to, &track.from);
+                let looked = self.look_in_flight(&track.route, releases, &reader.reader);
+                looked.await
+            }
+            None => Looked::default(),
+        }
+    }
+
+    /// The requests in flight that are slow, on two releases of a route.
+    pub(super) async fn look_in_flight(
+        &self,
+        route: &RouteName,
+        releases: (&ReleaseKey, &ReleaseKey),
+        reader: &CountReader,
+    ) -> Looked {
+        let older = async |ages: Option<Ages>| self.older(route, releases, ages?).await;
         let (in_flight, earlier) = (older(reader.ages()).await, reader.earlier_ages());
         let earlier = older(earlier).await.unwrap_or_default();
         Looked {
@@ -164,10 +181,15 @@ impl Controller {
     }
 
     /// The requests in flight on both releases that are older than each of the ages.
-    async fn older(&self, track: &Track, ages: Ages) -> Option<[[u64; LEVELS]; 2]> {
-        let (board, route) = (self.table.work(), &track.route);
-        let roster = |(name, version): &(_, _)| self.fleet.roster(name, version);
-        let [canary, stable] = [&track.to, &track.from].map(roster);
+    async fn older(
+        &self,
+        route: &RouteName,
+        (canary, stable): (&ReleaseKey, &ReleaseKey),
+        ages: Ages,
+    ) -> Option<[[u64; LEVELS]; 2]> {
+        let board = self.table.work();
+        let roster = |(name, version): &ReleaseKey| self.fleet.roster(name, version);
+        let [canary, stable] = [canary, stable].map(roster);
         let (canary, stable) = tokio::join!(
             board.count_older(&canary, route, ages),
             board.count_older(&stable, route, ages)
@@ -183,6 +205,7 @@ impl Controller {
         looked: &[Looked],
     ) -> Vec<RouteSeen> {
         let live = self.table.load().state();
+        let nodes = self.shared.state().nodes.len();
         let RolloutRecord {
             tracks, machine, ..
         } = &mut run.record;
@@ -202,6 +225,9 @@ impl Controller {
                 track.note_fine(weight_of(&live, track));
             }
             track.save_judge(&watch.judge);
+            if let Some(asked) = &watch.fleet {
+                track.note_nodes(asked.nodes(), nodes);
+            }
             if let Some(bytes) = watch.sessions.as_mut().and_then(RolloutSessions::save) {
                 track.save_sessions(&bytes);
             }
@@ -221,11 +247,30 @@ impl TrackWatch {
             first: self.sessions.as_mut().map(RolloutSessions::look),
             ..*looked
         };
-        if let Some(reader) = &mut self.reader
-            && let Some(evidence) = reader.look(elapsed, weights, &looked)
-        {
-            self.judge.observe(&evidence);
+        let others = self.counts_of_others();
+        if let Some(reader) = &mut self.reader {
+            for evidence in reader.look(elapsed, weights, &looked, others) {
+                self.judge.observe(&evidence);
+            }
         }
+    }
+
+    /// Counts of other nodes since the last look. A session that was bad on this node is not bad again there.
+    fn counts_of_others(&mut self) -> Vec<NodeCounts> {
+        let (Some(reader), Some(asked)) = (&self.reader, &mut self.fleet) else {
+            return Vec::new();
+        };
+        let added = asked.take(reader.is_early(), reader.settled_after());
+        let counts = added.into_iter().map(|added| NodeCounts {
+            first: match &mut self.sessions {
+                Some(sessions) => sessions.count(&added.marks.unwrap_or_default()),
+                None => added.counts,
+            },
+            node: added.node,
+            counts: added.counts,
+            is_early: added.is_early,
+        });
+        counts.collect()
     }
 
     /// The finding, and what it was found on.

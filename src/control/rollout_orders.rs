@@ -157,7 +157,7 @@ impl Controller {
         let live = self.table.load();
         let state = live.state();
         let (Some(route), Some(place)) = (state.spec.route(&track.route), place) else {
-            watch.reader = None;
+            (watch.reader, watch.fleet) = (None, None);
             return;
         };
         let cells = self.cells_of(track);
@@ -166,6 +166,7 @@ impl Controller {
             watch.sessions = RolloutSessions::of(&cells, route, &limits, &track.saved_sessions());
         }
         let revision = live.revision();
+        watch.fleet = self.ask_fleet(track, route, &limits);
         let reader = EvidenceReader::new(cells, route, place, limits, revision);
         watch.reader = Some(reader);
         watch.queries.begin();
@@ -318,7 +319,7 @@ fn end(run: &mut RunningRollout) {
         .iter_mut()
         .for_each(Track::forget_sessions);
     for watch in &mut run.watches {
-        (watch.reader, watch.sessions) = (None, None);
+        (watch.reader, watch.sessions, watch.fleet) = (None, None, None);
     }
     run.gate = GateAsking::default();
     metrics::count_rollout_end(run.record.machine.state());

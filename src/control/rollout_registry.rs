@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
+    figure_board::AskedFigures,
     gate_question::GateAsking,
     return_question::ReturnQuestion,
     rollout_document::{DocumentPlace, RolloutDocument},
@@ -92,6 +93,8 @@ pub(super) struct TrackWatch {
     pub(super) reader: Option<EvidenceReader>,
     /// On a route with sessions, while the rollout runs.
     pub(super) sessions: Option<RolloutSessions>,
+    /// Figures of the other nodes, in a fleet, while the rollout runs.
+    pub(super) fleet: Option<AskedFigures>,
     /// Queries of the plan.
     pub(super) queries: QueryAsking,
 }
@@ -242,6 +245,7 @@ impl RolloutEntry {
             judge,
             reader: None,
             sessions: None,
+            fleet: None,
             queries: QueryAsking::default(),
         };
         Self {

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use super::{
+    figure_marks::Mark,
     rollout_cells::Cells,
     rollout_counts::{Counts, bad_signal},
     rollout_limits::Limits,
 };
 use crate::{
-    analysis::{FirstBad, LEVELS, Signal, Thresholds},
+    analysis::{FirstBad, Signal, Thresholds},
     model::RouteSpec,
     stats::{BadUnit, NotedRelease},
 };
@@ -52,64 +53,69 @@ impl RolloutSessions {
         self.seen.save()
     }
 
-    /// First bad events of sessions since the last look. None if more were bad on the stable release than are noted: what
-    /// is left of them would make the release seem worse.
+    /// First bad events of sessions since the last look.
     pub(super) fn look(&mut self) -> [Counts; 2] {
+        let marks = self.noted_marks();
+        self.count(&marks)
+    }
+
+    /// Sessions that are bad for the first time since the last look, to be told to another node.
+    pub(super) fn new_marks(&mut self) -> Vec<Mark> {
+        let mut marks = self.noted_marks();
+        marks.retain(|mark| self.seen.is_first_key(mark.key));
+        marks
+    }
+
+    /// Counts the sessions that were not bad before, on this node or another one.
+    pub(super) fn count(&mut self, marks: &[Mark]) -> [Counts; 2] {
+        let mut counts = [Counts::default(); 2];
+        for mark in marks {
+            if self.seen.is_first_key(mark.key) {
+                counts[mark.arm].count_bad(mark.signal, mark.level);
+            }
+        }
+        counts
+    }
+
+    /// Bad events since the last look, by session. None if more were bad on the stable release than are noted: what is
+    /// left of them would make the release seem worse.
+    fn noted_marks(&self) -> Vec<Mark> {
         let [canary, stable] = self.noted.each_ref().map(NotedRelease::take);
         let disliked = self.disliked();
         if stable.is_cut {
-            return [Counts::default(); 2];
+            return Vec::new();
         }
-        let mut counts = [canary.units, stable.units].map(|units| self.first(&units));
-        [counts[0].disliked, counts[1].disliked] = disliked;
-        counts
-    }
-
-    /// Sessions whose users dislike an answer for the first time. None if there were too many to note, on either side.
-    fn disliked(&mut self) -> [u64; 2] {
-        let taken = [&self.cells.canary, &self.cells.stable].map(|table| table.take_disliking());
-        let [Some(canary), Some(stable)] = taken else {
-            return [0; 2];
-        };
-        let mut first = |sessions: Vec<u64>| {
-            let is_first =
-                |session: &u64| self.seen.is_first(*session, Signal::NegativeFeedback, 0);
-            sessions.into_iter().filter(is_first).count() as u64
-        };
-        [first(canary), first(stable)]
-    }
-
-    fn first(&mut self, bad: &[BadUnit]) -> Counts {
-        let mut counts = Counts::default();
-        for bad in bad {
-            if let Some(signal) = bad_signal(bad.outcome) {
-                let count = match signal {
-                    Signal::BrokenStreams => &mut counts.broken,
-                    Signal::ClientErrors => &mut counts.client_errors,
-                    _ => &mut counts.failures,
-                };
-                *count += u64::from(self.seen.is_first(bad.unit, signal, 0));
+        let mut marks = Vec::new();
+        for (arm, noted) in [canary, stable].iter().enumerate() {
+            for bad in &noted.units {
+                self.add_marks(arm, bad, &mut marks);
             }
-            let duration = bad.duration.as_secs_f64();
-            let slow = passed(self.limits.slow.as_ref(), duration);
-            self.count_levels(bad.unit, Signal::Slow, slow, &mut counts.older);
-            let first_byte = bad.first_byte.map_or(0.0, |time| time.as_secs_f64());
-            let late = passed(self.limits.first_byte.as_ref(), first_byte);
-            self.count_levels(bad.unit, Signal::FirstByteLate, late, &mut counts.late);
         }
-        counts
+        for (arm, sessions) in disliked.into_iter().enumerate() {
+            let mark = |session| Mark::new(arm, session, Signal::NegativeFeedback, 0);
+            marks.extend(sessions.into_iter().map(mark));
+        }
+        marks
     }
 
-    /// Counts a session at each threshold that it passes for the first time.
-    fn count_levels(
-        &mut self,
-        unit: u64,
-        signal: Signal,
-        passed: usize,
-        counts: &mut [u64; LEVELS],
-    ) {
-        for (level, count) in counts.iter_mut().enumerate().take(passed) {
-            *count += u64::from(self.seen.is_first(unit, signal, level));
+    /// Sessions whose users dislike an answer. None if there were too many to note, on either side.
+    fn disliked(&self) -> [Vec<u64>; 2] {
+        let taken = [&self.cells.canary, &self.cells.stable].map(|table| table.take_disliking());
+        match taken {
+            [Some(canary), Some(stable)] => [canary, stable],
+            _ => [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Adds the signals by which a request is bad, and the thresholds that it passes.
+    fn add_marks(&self, arm: usize, bad: &BadUnit, marks: &mut Vec<Mark>) {
+        let signal = bad_signal(bad.outcome);
+        marks.extend(signal.map(|signal| Mark::new(arm, bad.unit, signal, 0)));
+        let slow = passed(self.limits.slow.as_ref(), bad.duration.as_secs_f64());
+        let first_byte = bad.first_byte.map_or(0.0, |time| time.as_secs_f64());
+        let late = passed(self.limits.first_byte.as_ref(), first_byte);
+        for (signal, passed) in [(Signal::Slow, slow), (Signal::FirstByteLate, late)] {
+            marks.extend((0..passed).map(|level| Mark::new(arm, bad.unit, signal, level)));
         }
     }
 }
@@ -124,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        analysis::LEVELS,
         model::{Opinion, Outcome, Revision, Thumb},
         stats::OutcomeTable,
     };
@@ -235,5 +242,27 @@ mod tests {
         assert_eq!(sessions.look(), [Counts::default(); 2]);
         note(&cells.canary, 9_999, Outcome::Failed(502), quick);
         assert_eq!(sessions.look()[0].failures, 1);
+    }
+
+    #[test]
+    fn a_session_that_fails_on_two_nodes_counts_once() {
+        let (cells, mut sessions) = sessions();
+        let (elsewhere, mut others) = self::sessions();
+        let quick = Duration::from_millis(1);
+        for unit in [1, 1, 2] {
+            note(&elsewhere.canary, unit, Outcome::Failed(502), quick);
+        }
+        let told = others.new_marks();
+        assert_eq!(told.len(), 2, "each once");
+        note(&cells.canary, 2, Outcome::Failed(502), quick);
+        assert_eq!(sessions.look()[0].failures, 1);
+        assert_eq!(
+            sessions.count(&told)[0].failures,
+            1,
+            "the second counts already"
+        );
+        assert_eq!(sessions.count(&told), [Counts::default(); 2], "told twice");
+        note(&elsewhere.canary, 1, Outcome::Failed(502), quick);
+        assert!(others.new_marks().is_empty());
     }
 }

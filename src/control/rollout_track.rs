@@ -128,6 +128,15 @@ impl Track {
         self.forget_sessions();
     }
 
+    /// Says in the verdict on how many of the nodes of a fleet the requests were counted.
+    pub(super) fn note_nodes(&mut self, counted: usize, all: usize) {
+        if let Some(verdict) = &mut self.verdict {
+            verdict.nodes = Some(counted);
+            let all = all.max(counted);
+            verdict.words = format!("{}; counted on {counted} of {all} nodes", verdict.words);
+        }
+    }
+
     /// Says in the verdict of a query why it has no values.
     pub(super) fn note_silence(&mut self, query: &str, why: &str) {
         let metrics = self.verdict.as_mut().map(|verdict| &mut verdict.metrics);
@@ -310,6 +319,7 @@ pub(super) mod tests {
             e: 1.0,
             bound: 200.0,
             metrics: Vec::new(),
+            nodes: None,
             words: format!("{overall:?}"),
         };
         Track {

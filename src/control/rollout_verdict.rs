@@ -25,6 +25,7 @@ pub(super) fn verdict(verdict: Verdict) -> RolloutVerdict {
         e: verdict.e.min(f64::MAX),
         bound: verdict.bound,
         metrics: metrics.chain(queries).collect(),
+        nodes: None,
         words: verdict.words,
     }
 }

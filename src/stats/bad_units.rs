@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -64,7 +64,14 @@ pub(super) struct BadUnits {
     /// Microseconds until the first byte from which a request is noted, plus 1.
     late_from: AtomicU64,
     client_errors: AtomicBool,
-    noted: Mutex<NotedUnits>,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    units: NotedUnits,
+    /// Number of the latest look, whose notes they are.
+    look: u64,
 }
 
 impl BadUnits {
@@ -98,7 +105,7 @@ impl BadUnits {
     }
 
     pub(super) fn note(&self, bad: BadUnit) {
-        let mut noted = self.lock();
+        let noted = &mut self.lock().units;
         if noted.units.len() < MOST {
             noted.units.push(bad);
         } else {
@@ -106,29 +113,46 @@ impl BadUnits {
         }
     }
 
-    /// Takes what was noted since the last call.
-    pub(super) fn take(&self) -> NotedUnits {
-        std::mem::take(&mut *self.lock())
+    /// Takes what was noted since the last call. A look that is not the latest one has no notes: they are cut.
+    pub(super) fn take(&self, look: u64) -> NotedUnits {
+        let mut noted = self.lock();
+        if noted.look != look {
+            return NotedUnits {
+                units: Vec::new(),
+                is_cut: true,
+            };
+        }
+        std::mem::take(&mut noted.units)
     }
 
-    /// Sets the rules by which requests are noted; with `None` nothing is noted any more.
-    pub(super) fn note_by(&self, rules: Option<NoteRules>) {
-        let from =
-            |time: Duration| u64::try_from(time.as_micros().saturating_add(1)).unwrap_or(u64::MAX);
-        if let Some(rules) = rules {
-            self.late_from.store(from(rules.late), Ordering::Relaxed);
-            self.client_errors
-                .store(rules.client_errors, Ordering::Relaxed);
-        }
-        let slow_from = rules.map_or(0, |rules| from(rules.slow));
-        self.slow_from.store(slow_from, Ordering::Relaxed);
-        if rules.is_none() {
-            drop(self.take());
+    /// Begins a look, which requests are noted for by these rules: its number. An earlier look has no notes from now on.
+    pub(super) fn begin(&self, rules: NoteRules) -> u64 {
+        let mut noted = self.lock();
+        self.late_from.store(from(rules.late), Ordering::Relaxed);
+        self.client_errors
+            .store(rules.client_errors, Ordering::Relaxed);
+        self.slow_from.store(from(rules.slow), Ordering::Relaxed);
+        noted.units = NotedUnits::default();
+        noted.look += 1;
+        noted.look
+    }
+
+    /// Ends a look: nothing is noted any more, unless a later one has begun.
+    pub(super) fn end(&self, look: u64) {
+        let mut noted = self.lock();
+        if noted.look == look {
+            self.slow_from.store(0, Ordering::Relaxed);
+            noted.units = NotedUnits::default();
         }
     }
 
     // Safe to ignore poisoning: a list of plain values.
-    fn lock(&self) -> std::sync::MutexGuard<'_, NotedUnits> {
+    fn lock(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The stored form of a time from which a request is noted.
+fn from(time: Duration) -> u64 {
+    u64::try_from(time.as_micros().saturating_add(1)).unwrap_or(u64::MAX)
 }

@@ -7,26 +7,29 @@ use super::{
     outcome_counters::OutcomeTable,
 };
 
-/// A look at a release of a route: its bad requests are noted until this is dropped.
+/// A look at a release of a route: its bad requests are noted until this is dropped, or another look begins.
 #[derive(Debug)]
-pub struct NotedRelease(Arc<OutcomeTable>);
+pub struct NotedRelease {
+    table: Arc<OutcomeTable>,
+    look: u64,
+}
 
 impl NotedRelease {
     /// Begins to note requests that fail, or that are bad by these rules.
     pub fn new(table: Arc<OutcomeTable>, rules: NoteRules) -> Self {
-        table.bad().note_by(Some(rules));
-        Self(table)
+        let look = table.bad().begin(rules);
+        Self { table, look }
     }
 
-    /// Takes what was noted since the last call.
+    /// Takes what was noted since the last call; cut, once another look has begun.
     pub fn take(&self) -> NotedUnits {
-        self.0.bad().take()
+        self.table.bad().take(self.look)
     }
 }
 
 impl Drop for NotedRelease {
     fn drop(&mut self) {
-        self.0.bad().note_by(None);
+        self.table.bad().end(self.look);
     }
 }
 
@@ -103,5 +106,26 @@ mod tests {
             (false, false),
             "the next look has rules of its own"
         );
+    }
+
+    #[test]
+    fn the_notes_belong_to_the_latest_look() {
+        let table = Arc::new(OutcomeTable::new(1));
+        let quick = Duration::from_millis(1);
+        let bad = BadUnit {
+            unit: 7,
+            outcome: Outcome::Failed(502),
+            duration: quick,
+            first_byte: None,
+        };
+        let earlier = NotedRelease::new(Arc::clone(&table), NoteRules::default());
+        let later = NotedRelease::new(Arc::clone(&table), NoteRules::default());
+        table.note(bad);
+        assert!(earlier.take().is_cut, "it does not know what was noted");
+        drop(earlier);
+        assert!(table.notes(Outcome::Failed(502), quick, None));
+        assert_eq!(later.take().units, [bad]);
+        drop(later);
+        assert!(!table.notes(Outcome::Failed(502), quick, None));
     }
 }

@@ -22,7 +22,8 @@ class Agent(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         body = self.server.release.encode()
-        self.send_response(200)
+        is_bad = self.path.startswith("/tools/bad") and self.server.release == "green"
+        self.send_response(500 if is_bad else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -355,6 +356,40 @@ def kills(world):
     return f"{len(acknowledged['chat'])} and {len(acknowledged['tools'])} changes beside 3 kills"
 
 
+def verdict(world):
+    """A release that fails once on each node is taken back: three failures of the fleet, and one of each node."""
+    a = world.nodes[0]
+    a.split("tools", 0)
+    world.all_have(0, "tools")
+    plan = {"steps": [{"weight": 5, "hold": "10m"}, {"weight": 100}]}
+    status, text = a.post("/v1/rollouts", {"route": "tools", "to": "green", "plan": plan})
+    assert status in (200, 201), text
+    started = time.monotonic()
+    path = f"/v1/rollouts/{json.loads(text)['id']}"
+    rollout = lambda: json.loads(a.get(path)[1])
+    wait_until("all nodes count", lambda: rollout()["verdict"].get("nodes") == 3, 10)
+    for node in world.nodes:
+        assert rollout()["state"] == "running", rollout()
+        fail_once(node)
+    wait_until("it is taken back", lambda: rollout()["state"] == "rolled_back", 10)
+    words = rollout()["verdict"]["words"]
+    assert "(3 of 3)" in words and "counted on 3 of 3 nodes" in words, words
+    world.all_have(0, "tools")
+    world.agree()
+    return f"taken back {time.monotonic() - started:.1f} s after its start: {words}"
+
+
+def fail_once(node):
+    """Sends requests until one of them fails."""
+    for _ in range(5_000):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{node.plain}/tools/bad", timeout=10).read()
+        except urllib.error.HTTPError as error:
+            assert error.code == 500, error
+            return
+    raise AssertionError("no request came to green")
+
+
 def members(world):
     """A member that dies is one that nobody misses."""
     world.etcd.signal(0, signal.SIGKILL)
@@ -439,6 +474,7 @@ def main():
         suite.check("without a quorum changes are refused and a rollback is live, through a kill", quorum, world, seconds=60)
         suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)
         suite.check("a proxy that is killed amid publishes ends with what the others have", kills, world)
+        suite.check("a release that fails once on each of three nodes is taken back by the sum", verdict, world)
         suite.check("a member of etcd that dies is not missed", members, world)
         suite.check("the rollout of a node that is killed goes on on another one", rollout, world, seconds=60)
         suite.check("two proxies with one name are told", namesake, world)

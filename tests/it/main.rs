@@ -83,6 +83,7 @@ mod route_matches;
 mod sessions;
 mod shared_certificates;
 mod shared_convergence;
+mod shared_figures;
 mod shared_rollouts;
 mod shared_table;
 mod shutdown;
