@@ -67,8 +67,8 @@ pub use self::{
     flag_kpis::{FlagKpiReport, VariantComparison, VariantKpis},
     flags::{FlagEvaluation, FlagList, StaleFlag},
     fleet::{
-        FleetKeepRequest, FleetLeader, FleetNode, FleetProgress, FleetSide, FleetState, FleetStatus,
-        MissingNode,
+        FleetKeepRequest, FleetLeader, FleetNode, FleetProgress, FleetSide, FleetState,
+        FleetStatus, MissingNode,
     },
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::store::Answer;
+use super::answer::Answer;
 
 /// Largest value of a document, in bytes.
 pub const LARGEST_DOCUMENT: usize = 1 << 20;

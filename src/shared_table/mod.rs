@@ -4,10 +4,11 @@
 //! - `rules`: the rollbacks of a node that the fleet does not have yet, and what becomes of each of them
 //! - `revision`: a revision of the fleet, and its form in the store
 //! - `parts`: the changes that lead from one table to another, part by part
-//! - `store`: what the store has to be able to do
+//! - `store`: what the store has to be able to do; its answers in `answer`
 //! - `documents`: small documents beside the table
 //! - `election`: the node that leads
 
+mod answer;
 mod documents;
 mod election;
 mod parts;
@@ -16,6 +17,7 @@ mod rules;
 mod store;
 
 pub use self::{
+    answer::{Answer, StoreError},
     documents::{
         Document, Documents, Expected, LARGEST_DOCUMENT, Lifetime, SharedDocuments, Write, Written,
     },
@@ -25,5 +27,5 @@ pub use self::{
         DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table, packed, unpacked,
     },
     rules::{ChangeKind, Followed, LocalRollbacks},
-    store::{Answer, Appended, Head, NewRevision, Reports, SharedStore, StoreError},
+    store::{Appended, Head, NewRevision, Reports, SharedStore},
 };

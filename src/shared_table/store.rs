@@ -1,13 +1,6 @@
 //! The store that all nodes of a fleet follow: one sequence of revisions, numbered from 1 without gaps.
 
-use std::pin::Pin;
-
-use thiserror::Error;
-
-use super::documents::SharedDocuments;
-
-/// An answer of the store.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+use super::{answer::Answer, documents::SharedDocuments};
 
 /// The state of the sequence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,16 +40,6 @@ pub struct Reports {
     pub version: u64,
     /// The report of each node.
     pub all: Vec<Vec<u8>>,
-}
-
-/// Error of the store.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{reason}")]
-pub struct StoreError {
-    /// The reason.
-    pub reason: String,
-    /// True if what was to be written may have been written all the same.
-    pub is_unknown: bool,
 }
 
 /// The store of a fleet. Every call ends by itself within a limit, but [`SharedStore::changed`].
