@@ -64,22 +64,20 @@ fn others(status: &FleetStatus) -> String {
         }
     };
     let nodes = count(status.node_count as u64, "node");
-    let listed = listed(status.nodes.iter().filter_map(trouble).collect());
-    format!(
-        "; {nodes}{}",
-        if listed.is_empty() {
-            ", all current".to_owned()
-        } else {
-            listed
-        }
-    )
+    let troubled: Vec<String> = status.nodes.iter().filter_map(trouble).collect();
+    if troubled.is_empty() {
+        return format!("; {nodes}, all current");
+    }
+    format!("; {nodes}{}", listed(&troubled))
 }
 
 /// The first of several texts, each after a comma.
-fn listed(texts: Vec<String>) -> String {
+fn listed(texts: &[String]) -> String {
     let more = texts.len().saturating_sub(MOST);
-    let shown = texts.into_iter().take(MOST);
-    let shown: String = shown.map(|text| format!(", {text}")).collect();
+    let mut shown = String::new();
+    for text in texts.iter().take(MOST) {
+        shown = shown + ", " + text;
+    }
     if more == 0 {
         shown
     } else {

@@ -199,7 +199,7 @@ impl Controller {
                 return tokio::time::sleep(AGAIN).await;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

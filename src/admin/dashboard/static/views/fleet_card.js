@@ -74,7 +74,7 @@ export function FleetCard({ fleet, session }) {
   const waiting = rollbacks.filter(rollback => !rollback.disputed);
   return html`<section class="card fleet" aria-labelledby="fleet">
     <h2 id="fleet">Fleet</h2>
-    <p>${fleet.node} <span class="chip ${tone}">${state}</span> at revision ${fleet.revision} of ${count(fleet.node_count, 'node')}.</p>
+    <p>${fleet.node} <span class="chip ${tone}">${state}</span> at revision ${fleet.revision}; the fleet has ${count(fleet.node_count, 'node')}.</p>
     ${fleet.reason && html`<p class="note warn">${fleet.reason}</p>`}
     ${waiting.length > 0 && html`<p class="note warn">Rolled back here, and not in the fleet yet: ${waiting.map(part).join(', ')}.</p>`}
     <${Dispute} fleet=${fleet} session=${session} />
