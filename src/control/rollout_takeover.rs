@@ -41,7 +41,7 @@ impl Controller {
             return Ok(());
         }
         let reports = node.store.reports().await?;
-        let names = reports.iter().filter_map(|text| {
+        let names = reports.all.iter().filter_map(|text| {
             let report: ReportedName = serde_json::from_slice(text).ok()?;
             Some(report.node)
         });
