@@ -70,6 +70,10 @@ const fn units(counts: &[Counts; 2]) -> Tally {
     Tally::new(counts[0].units, counts[1].units)
 }
 
+fn plus(one: [Counts; 2], more: [Counts; 2]) -> [Counts; 2] {
+    [one[0].plus(more[0]), one[1].plus(more[1])]
+}
+
 impl Strata {
     /// No counts; a unit is settled so long after it was counted.
     pub(super) const fn new(settled_after: Duration) -> Self {
@@ -93,10 +97,8 @@ impl Strata {
             return;
         }
         let stratum = self.all.entry(key).or_default();
-        for index in 0..2 {
-            stratum.waiting[index] = stratum.waiting[index].plus(counts.counts[index]);
-            stratum.first[index] = stratum.first[index].plus(counts.first[index]);
-        }
+        stratum.waiting = plus(stratum.waiting, counts.counts);
+        stratum.first = plus(stratum.first, counts.first);
         if moment == Moment::Regular && units.total() > 0 {
             stratum.starts.push_back((now, units));
         }

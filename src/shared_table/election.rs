@@ -54,7 +54,7 @@ impl Election {
     /// Takes what the store said of the office. `kept` is the time at which the lease was asked to be kept, the last time that
     /// this was answered, before the office was read.
     pub fn saw(&mut self, office: Office, kept: Duration) {
-        let sure = self.lease - self.lease / MARGIN;
+        let sure = self.lease / MARGIN * (MARGIN - 1);
         self.sure_until = if office == Office::Own {
             kept.saturating_add(sure)
         } else {

@@ -413,7 +413,6 @@ def rollout(world):
         return found.get("node"), found.get("step"), found.get("weight")
 
     wait_until("all list it", lambda: all(shown(node) == ("c", 0, 10) for node in world.nodes))
-    leader = owner.fleet()["leader"]["node"]
     world.traffic.pause.add("c")
     owner.process.child.kill()
     owner.process.child.wait()
@@ -421,8 +420,13 @@ def rollout(world):
     wait_until("another node runs it", lambda: all(shown(node)[0] in ("a", "b") for node in others), 20)
     took = time.monotonic() - start
     runs_on = shown(others[0])[0]
-    assert runs_on == others[0].fleet()["leader"]["node"], (runs_on, leader)
+    assert runs_on == others[0].fleet()["leader"]["node"], runs_on
     other = next(node for node in others if node.name != runs_on)
+
+    def knows_the_step():
+        return any(entry["what"].startswith("step 1: ") for entry in json.loads(other.get(path)[1])["log"])
+
+    wait_until("the step that was made is found", knows_the_step)
     status, text = other.post(f"{path}/skip")
     assert status == 200, text
     owner.start()
