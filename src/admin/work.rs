@@ -50,6 +50,8 @@ pub(super) struct WorkQuery {
 /// The state is `active` while a live route gives the release a weight or has it as its fallback, `draining` while
 /// something is in flight, a worker may still select it or sessions with a pin may still come, `drained` after that: its
 /// endpoints can be stopped.
+/// In a fleet of proxies it is `drained` once it is on all nodes; `nodes` has the others on which it is not, or that do not
+/// say, and everything else is of this node.
 /// With `?wait=drained` the answer comes once it is drained, or with status 504 when the time is over.
 /// A deleted release is answered for as well, as long as a rollback may lead back to it or something is in flight on it.
 #[utoipa::path(get, path = "/v1/releases/{release}/work", tag = "releases",

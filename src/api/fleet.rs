@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Timestamp;
-use crate::model::{Digest, LocalRollback, Revision, TablePart};
+use crate::model::{Digest, LocalRollback, ReleaseName, Revision, TablePart, Version};
 
 /// State of a node towards the store of its fleet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -53,6 +53,48 @@ pub struct FleetStatus {
     /// Time when the reports of the nodes were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes_read_at: Option<Timestamp>,
+    /// Requests in flight on all nodes, by release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_flight: Vec<FleetWork>,
+    /// Nodes that had reported, and have said nothing for longer than their lease; for 15 minutes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<GoneNode>,
+}
+
+/// Work in flight on one version of a release, on all nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetWork {
+    /// The release.
+    pub release: ReleaseName,
+    /// Its version.
+    pub version: Version,
+    /// Requests, streams and tunnels in flight on it.
+    pub in_flight: u64,
+    /// Number of nodes on which no route sends requests to it, and it is not drained.
+    pub draining: usize,
+}
+
+/// A node that is not heard of any more: what it has in flight is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GoneNode {
+    /// Its name.
+    pub node: String,
+    /// Time at which this was noticed.
+    pub since: Timestamp,
+}
+
+/// Work that a node has left of one version of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeWork {
+    /// The release.
+    pub release: ReleaseName,
+    /// Its version.
+    pub version: Version,
+    /// Requests, streams and tunnels in flight on it.
+    pub in_flight: u64,
+    /// True if no route of the node sends requests to it.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// A node of a fleet, as it has reported itself. A node that is gone is forgotten after its lease.
@@ -85,6 +127,9 @@ pub struct FleetNode {
     pub reason: Option<String>,
     /// Time of the report.
     pub reported_at: Timestamp,
+    /// Its work in flight, by release, with the releases to which sessions may still come; absent if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Vec<NodeWork>>,
 }
 
 /// The node that leads a fleet.

@@ -68,7 +68,7 @@ pub use self::{
     flags::{FlagEvaluation, FlagList, StaleFlag},
     fleet::{
         FleetKeepRequest, FleetLeader, FleetNode, FleetProgress, FleetSide, FleetState,
-        FleetStatus, MissingNode,
+        FleetStatus, FleetWork, GoneNode, MissingNode, NodeWork,
     },
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
@@ -115,5 +115,8 @@ pub use self::{
         VerificationList, VerificationReference, VerificationSignal, VerificationState,
         VerificationStatus, VerificationSummary, VerificationVerdict,
     },
-    work::{ChangeWait, ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},
+    work::{
+        ChangeWait, ClassWork, EndpointWork, RevisionWork, UndrainedNode, WaitUntil, Work,
+        WorkState,
+    },
 };

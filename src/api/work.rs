@@ -44,6 +44,21 @@ pub struct Work {
     /// Workers that may still select by an earlier revision, or that have not counted in time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<usize>,
+    /// In a fleet of proxies, the other nodes on which it is not drained, or that do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<UndrainedNode>,
+}
+
+/// Node of a fleet of proxies on which a release is not drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UndrainedNode {
+    /// Its name.
+    pub node: String,
+    /// Requests, streams and tunnels in flight there; absent if they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
+    /// The reason.
+    pub reason: String,
 }
 
 /// State of a release as regards its work.
@@ -55,7 +70,7 @@ pub enum WorkState {
     /// No live route sends requests to it, and something is in flight, a worker may still select it, or sessions with a
     /// pin may still come.
     Draining,
-    /// None of that: its endpoints can be stopped.
+    /// None of that, on any node: its endpoints can be stopped.
     Drained,
 }
 

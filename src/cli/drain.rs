@@ -12,7 +12,7 @@ use super::{
     text::{Columns, clean, count},
 };
 use crate::{
-    api::{Work, WorkState},
+    api::{UndrainedNode, Work, WorkState},
     model::{HumanDuration, ReleaseName, RouteName, Version},
 };
 
@@ -101,7 +101,7 @@ fn names(routes: &[RouteName]) -> String {
 
 fn still_draining(work: &Work, timeout: HumanDuration) -> Failure {
     let message = format!(
-        "`{}` is not drained after {timeout}: {} in flight\n{}{}",
+        "`{}` is not drained after {timeout}: {} in flight\n{}{}{}",
         work.release,
         count(work.in_flight, "request"),
         if work.in_flight > 0 {
@@ -109,7 +109,8 @@ fn still_draining(work: &Work, timeout: HumanDuration) -> Failure {
         } else {
             String::new()
         },
-        sessions(work)
+        sessions(work),
+        nodes(work)
     );
     let message = message.trim_end().to_owned();
     Failure::new(Exit::TryAgain, message)
@@ -130,6 +131,7 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
         text.push_str(&table(work));
     }
     text.push_str(&sessions(work));
+    text.push_str(&nodes(work));
     for endpoint in &work.removed_endpoints {
         let (url, address) = (&endpoint.url, clean(&endpoint.address));
         let in_flight = endpoint.in_flight;
@@ -139,6 +141,12 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
         );
     }
     Out { text, json }
+}
+
+/// The other nodes on which it is not drained, a line each.
+fn nodes(work: &Work) -> String {
+    let line = |one: &UndrainedNode| format!("node {}: {}\n", clean(&one.node), clean(&one.reason));
+    work.nodes.iter().map(line).collect()
 }
 
 /// The routes whose sessions may still come.

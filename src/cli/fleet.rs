@@ -130,5 +130,26 @@ fn nodes(status: &FleetStatus) -> String {
             node.reported_at.to_string(),
         ]);
     }
-    rows.shown()
+    let mut text = rows.shown();
+    for gone in &status.gone {
+        let _ = writeln!(
+            text,
+            "{}: not heard of since {}",
+            clean(&gone.node),
+            gone.since
+        );
+    }
+    for work in &status.in_flight {
+        let draining = match work.draining {
+            0 => String::new(),
+            nodes => format!(", draining on {nodes}"),
+        };
+        let (release, version) = (&work.release, &work.version);
+        let _ = writeln!(
+            text,
+            "in flight on {release} {version}: {}{draining}",
+            work.in_flight
+        );
+    }
+    text
 }

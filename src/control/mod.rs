@@ -18,7 +18,7 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
-//!   `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
+//!   `shared_in_flight`, `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
 //! - figures of all nodes for what one judges: `shared_figures`; under it `figure_counter`, `figure_board`, `figure_sums`,
 //!   `figure_documents`, `figure_marks`
 //! - certificates from an authority: `certificates`; under it `certificate_desk`
@@ -170,6 +170,7 @@ mod seen_lately;
 mod settings;
 mod shared;
 mod shared_figures;
+mod shared_in_flight;
 mod shared_leader;
 mod shared_live;
 mod shared_progress;

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{ControlError, clock::now, leadership::Leadership};
 use crate::{
-    api::{FleetNode, FleetState, Timestamp},
+    api::{FleetNode, FleetState, GoneNode, Timestamp},
     model::{Actor, Author, ChangeError, ChangeSet, SharedMark, TablePart, TableState},
     shared_table::{
         ChangeKind, Followed, LocalRollbacks, SharedRevision, SharedStore, apply_all, keep_parts,
@@ -77,6 +77,8 @@ pub(super) struct SharedState {
     /// True if what the fleet has is live, and a worker has not taken it up yet.
     pub(super) is_spreading: bool,
     pub(super) nodes: Vec<FleetNode>,
+    /// Nodes that have said nothing for longer than their lease.
+    pub(super) gone: Vec<GoneNode>,
     pub(super) nodes_read_at: Option<Timestamp>,
     /// Version of the store when the nodes were read.
     pub(super) nodes_version: u64,

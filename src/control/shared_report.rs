@@ -142,6 +142,8 @@ impl Controller {
         // A publish may be in the store, and not live yet.
         let is_live = wanted.is_ok_and(|table| parts_between(&live.state(), &table).is_empty());
         let has_all = self.table.waiting_for(live.revision()).is_empty();
+        // After that look: what a worker selected before it took up the table is counted by then.
+        let work = self.node_work(&live);
         let mut state = self.shared.state();
         if is_live && has_all && state.blocked.is_none() {
             state.taken_up = revision;
@@ -160,6 +162,7 @@ impl Controller {
             kept: kept.take(MOST_KEPT).collect(),
             reason: state.blocked.clone(),
             reported_at: now(),
+            work,
         }
     }
 
@@ -172,7 +175,8 @@ impl Controller {
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
         {
             let mut state = self.shared.state();
-            (state.nodes, state.nodes_version) = (nodes, version);
+            state.hear_nodes(nodes, &node.name);
+            state.nodes_version = version;
             state.nodes_read_at = Some(now());
         }
         self.shared.tell();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    ControlError, Controller, shared::Node, shared_live::Occasion, shared_publish::MOST_OVERTAKEN,
+    ControlError, Controller, shared::Node, shared_in_flight::sum, shared_live::Occasion,
+    shared_publish::MOST_OVERTAKEN,
 };
 use crate::{
     api::{FleetNode, FleetSide, FleetState, FleetStatus},
@@ -40,6 +41,8 @@ impl Controller {
             nodes: state.nodes.clone(),
             node_count: state.nodes.len(),
             nodes_read_at: state.nodes_read_at,
+            in_flight: sum(&state.nodes),
+            gone: state.gone.clone(),
         }
     }
 

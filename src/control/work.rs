@@ -83,7 +83,11 @@ impl Controller {
         let routes = weighing(&live, roster).take(SHOWN).cloned().collect();
         let sessions = keeping(&live, roster).map(|(route, _)| route.clone());
         let sessions: Vec<_> = sessions.take(SHOWN).collect();
-        let (state, mut waiting_for) = self.work_state(&live, roster, sessions.is_empty());
+        let (mut state, mut waiting_for) = self.work_state(&live, roster, sessions.is_empty());
+        let nodes = self.undrained_elsewhere(roster);
+        if state == WorkState::Drained && !nodes.is_empty() {
+            state = WorkState::Draining;
+        }
         let (tally, silent) = match state {
             WorkState::Drained => (WorkTally::default(), Vec::new()),
             WorkState::Active | WorkState::Draining => self.table.work().count(roster, None).await,
@@ -106,10 +110,11 @@ impl Controller {
             removed_endpoints: removed_endpoints(roster),
             other_versions: of.others.clone(),
             waiting_for,
+            nodes,
         }
     }
 
-    /// Waits until a release is drained, for a limited time. Cancel-safe.
+    /// Waits until a release is drained, on all nodes of a fleet, for a limited time. Cancel-safe.
     pub async fn wait_drained(&self, of: &WorkOf, longest: Duration) {
         let until = Instant::now() + longest;
         let mut wait = Wait {
@@ -118,7 +123,8 @@ impl Controller {
             seen: None,
             kept: Vec::new(),
         };
-        while !wait.is_drained() && Instant::now() < until {
+        let is_drained_elsewhere = || self.undrained_elsewhere(&of.roster).is_empty();
+        while !(wait.is_drained() && is_drained_elsewhere()) && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -238,6 +244,16 @@ fn keeping<'a>(
     routes
         .map(departure)
         .filter(move |(_, one)| one.is_none_or(|one| !one.moves_session(now_ms)))
+}
+
+/// True if a route of a table sends requests to a release.
+pub(super) fn is_weighed(live: &RoutingTable, roster: &Arc<Roster>) -> bool {
+    weighing(live, roster).next().is_some()
+}
+
+/// True if sessions of a route of a table may still come to a release by their pins.
+pub(super) fn keeps_sessions(live: &RoutingTable, roster: &Arc<Roster>) -> bool {
+    keeping(live, roster).next().is_some()
 }
 
 fn classes(tally: &WorkTally) -> Vec<ClassWork> {

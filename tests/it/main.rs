@@ -86,6 +86,7 @@ mod shared_convergence;
 mod shared_figures;
 mod shared_rollouts;
 mod shared_table;
+mod shared_work;
 mod shutdown;
 mod start;
 mod streaming;
