@@ -291,8 +291,10 @@ async fn private_keys_are_sealed_with_the_key_of_the_configuration() {
     let content = Store::default();
     let pem = made("a.test", 2020);
     let domains: &[&str] = &["a.test"];
+    let has: &[(&str, &str)] = &[("a.test", &pem)];
     let with_key = |name, has, key| Node::with_key(name, &content, (domains, has), Some(key)).run();
-    let first = with_key("a", &[("a.test", &pem)], 'k');
+    let first = with_key("a", has, 'k');
+    until("a orders", || first.orders()).await;
     let same = with_key("b", &[], 'k');
     until("b has it", || same.pem("a.test").as_ref() == Some(&pem)).await;
     for (name, document) in &content.lock().unwrap().documents {
