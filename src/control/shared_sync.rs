@@ -290,11 +290,19 @@ impl Controller {
                 return Ok(());
             }
             let is_news = number > state.revision;
-            state.take(number, &revision).map_err(|reason| {
-                Failure::Stopped(format!(
-                    "revision {number} of the fleet cannot be taken up: {reason}"
-                ))
-            })?;
+            if let Err(reason) = state.take(number, &revision) {
+                let reason = format!("revision {number} of the fleet cannot be taken up: {reason}");
+                if is_news {
+                    return Err(Failure::Stopped(reason));
+                }
+                // This node has taken it up before, so it was read wrongly.
+                tracing::warn!(reason, "what the store has is read anew");
+                state.table = None;
+                return Err(Failure::Store(StoreError {
+                    reason,
+                    is_unknown: false,
+                }));
+            }
             is_news
         };
         if is_news {

@@ -239,6 +239,30 @@ async fn another_revision_of_the_same_number_is_another_store() {
 }
 
 #[tokio::test]
+async fn what_was_taken_up_once_and_is_read_wrongly_is_read_anew_and_stops_nobody() {
+    let mut fleet = Fleet::start().await;
+    fleet.nodes[0].fixture.split("chat", 10).await;
+    fleet.nodes[0].fixture.split("chat", 20).await;
+    fleet.sync().await;
+    let right = fleet.content.lock().unwrap().clone();
+    {
+        let mut content = fleet.content.lock().unwrap();
+        let mut latest = content.revisions.values_mut().rev();
+        let (last, before) = (latest.next().unwrap(), latest.next().unwrap());
+        let mut wrong: serde_json::Value = serde_json::from_slice(before).unwrap();
+        let last: serde_json::Value = serde_json::from_slice(last).unwrap();
+        wrong["changes"] = last["changes"].clone();
+        *before = wrong.to_string().into_bytes();
+    }
+    fleet.restart(1, false).await;
+    let b = &fleet.nodes[1];
+    assert_eq!((b.state(), b.chat()), (FleetState::Alone, 20));
+    *fleet.content.lock().unwrap() = right;
+    fleet.sync().await;
+    fleet.all_have(20);
+}
+
+#[tokio::test]
 async fn what_is_kept_without_an_answer_stays_live() {
     let fleet = Fleet::start().await;
     fleet.nodes[0].fixture.split("chat", 10).await;
