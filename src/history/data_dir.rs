@@ -22,6 +22,8 @@ pub(super) const MARK: &str = "history.mark";
 const LOCK: &str = "lock";
 /// File name of the key for session ids, which the server keeps in the folder of the history.
 pub const SEAL_KEY: &str = "seal.key";
+/// The same for the keys that the nodes of a fleet share.
+pub const FLEET_SEAL_KEYS: &str = "seal.fleet.json";
 /// Files that the control plane keeps here, each with its name until it is durable, and where it could not be read.
 const BESIDE: [&str; 15] = [
     "calibration.json",
@@ -52,12 +54,13 @@ pub(super) const BEFORE_RESTORE: &str = "before-restore";
 pub const TAKEOVER_SOCKET: &str = "takeover.sock";
 /// The same before it has its name.
 pub const TAKEOVER_SOCKET_NEW: &str = "takeover.sock.new";
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     STORE,
     SLOT_FILE,
     MARK,
     LOCK,
     SEAL_KEY,
+    FLEET_SEAL_KEYS,
     RESTORE_NEW,
     RESTORE_READY,
     RESTORE_MOVING,

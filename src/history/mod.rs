@@ -57,7 +57,7 @@ pub use self::{
     backup::{BackupSource, CheckedBackup},
     backup_folder::{FoundBackup, StoreBackup, StoredBackup, backup_name, latest_backup},
     beside_files::BesideFiles,
-    data_dir::{SEAL_KEY, TAKEOVER_SOCKET, TAKEOVER_SOCKET_NEW},
+    data_dir::{FLEET_SEAL_KEYS, SEAL_KEY, TAKEOVER_SOCKET, TAKEOVER_SOCKET_NEW},
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
     ipc::{BESIDE, HISTORY_WRITER},

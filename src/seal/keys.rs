@@ -4,8 +4,9 @@
 //! text. A nonce is the HMAC of the label and the content, so equal contents have equal texts, and no two contents share
 //! a nonce but by a collision of 96 bits.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, sync::Arc};
 
+use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{aead, hkdf, hmac};
 use thiserror::Error;
@@ -27,7 +28,7 @@ const SHORTEST_SECRET: usize = 32;
 /// The keys that seal and open.
 pub struct KeyRing {
     // Invariant: never empty.
-    keys: Box<[Key]>,
+    keys: ArcSwap<Vec<Key>>,
 }
 
 struct Key {
@@ -81,17 +82,28 @@ impl KeyRing {
     /// # Errors
     /// The position of a secret that is too short.
     pub fn new(secrets: &[&str]) -> Result<Option<Self>, (usize, WeakSecret)> {
-        let keys: Result<Box<[_]>, _> = secrets
-            .iter()
-            .enumerate()
-            .map(|(place, secret)| Key::new(secret).map_err(|weak| (place, weak)))
-            .collect();
-        keys.map(|keys| (!keys.is_empty()).then_some(Self { keys }))
+        let keys = all(secrets)?;
+        Ok((!keys.is_empty()).then(|| Self {
+            keys: ArcSwap::from_pointee(keys),
+        }))
+    }
+
+    /// Seals and opens with other keys from now on; without any, those that there are stay.
+    ///
+    /// # Errors
+    /// The position of a secret that is too short: nothing changes.
+    pub fn replace(&self, secrets: &[&str]) -> Result<(), (usize, WeakSecret)> {
+        let keys = all(secrets)?;
+        if !keys.is_empty() {
+            self.keys.store(Arc::new(keys));
+        }
+        Ok(())
     }
 
     /// Seals a content. `None` if it is longer than [`LONGEST_CONTENT`].
     pub fn seal(&self, label: &Label, content: &[u8]) -> Option<Sealed> {
-        let key = self.keys.first()?;
+        let keys = self.keys.load();
+        let key = keys.first()?;
         let mut raw = [0; LONGEST_RAW];
         let (head, body) = raw.split_at_mut(KEY_ID + aead::NONCE_LEN);
         body.get_mut(..content.len())
@@ -125,7 +137,8 @@ impl KeyRing {
         let (head, body) = content.bytes[..content.length].split_at_mut(KEY_ID + aead::NONCE_LEN);
         let (id, nonce) = head.split_at(KEY_ID);
         // Two secrets of one ring share an id once in four billion rings; the first one opens then.
-        let key = self.keys.iter().find(|key| key.id == *id);
+        let keys = self.keys.load();
+        let key = keys.iter().find(|key| key.id == *id);
         let length = key.ok_or(OpenError::UnknownKey)?.open(label, nonce, body)?;
         Ok(&content.bytes[KEY_ID + aead::NONCE_LEN..][..length])
     }
@@ -133,8 +146,14 @@ impl KeyRing {
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing({} keys)", self.keys.len())
+        write!(f, "KeyRing({} keys)", self.keys.load().len())
     }
+}
+
+fn all(secrets: &[&str]) -> Result<Vec<Key>, (usize, WeakSecret)> {
+    let keys = secrets.iter().enumerate();
+    keys.map(|(place, secret)| Key::new(secret).map_err(|weak| (place, weak)))
+        .collect()
 }
 
 // === impl Key ===
@@ -303,6 +322,21 @@ mod tests {
             opened(&keys(&[1]), &label, &old),
             Err(OpenError::UnknownKey)
         );
+    }
+
+    #[test]
+    fn keys_are_replaced_for_whoever_has_the_ring() {
+        let label = Label::pin_cookie("sid");
+        let ring = keys(&[0]);
+        let old = ring.seal(&label, b"id").unwrap();
+        let other = SECRETS[1];
+        ring.replace(&[other]).unwrap();
+        assert_eq!(opened(&ring, &label, &old), Err(OpenError::UnknownKey));
+        let new = ring.seal(&label, b"id").unwrap();
+        assert_eq!(opened(&keys(&[1]), &label, &new).unwrap(), b"id");
+        assert_eq!(ring.replace(&[other, "short"]), Err((1, WeakSecret)));
+        ring.replace(&[]).unwrap();
+        assert!(opened(&ring, &label, &new).is_ok(), "nothing has changed");
     }
 
     #[test]

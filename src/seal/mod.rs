@@ -10,6 +10,7 @@ mod keys;
 mod label;
 mod pin;
 mod preview;
+mod shared_keys;
 mod stamp;
 
 pub use self::{
@@ -17,5 +18,6 @@ pub use self::{
     label::Label,
     pin::{LONGEST_ID, Pin},
     preview::Preview,
+    shared_keys::SharedKeys,
     stamp::Stamp,
 };

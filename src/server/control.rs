@@ -11,6 +11,7 @@ use super::{
     Options, ServerError,
     certificates::Certificates,
     etcd_store, exporters, flag_tokens,
+    fleet_keys::FleetKeys,
     fleet_tasks::FleetTasks,
     hooks,
     inherited::{Inherited, ListenerSockets, Section},
@@ -288,6 +289,13 @@ impl ControlPlane {
     /// Orders certificates from now on. Called within the control runtime.
     pub(super) fn order_certificates(&mut self) {
         self.orders = self.certificates.run(&self.controller);
+    }
+
+    /// Follows the keys of a fleet from now on. Called within the control runtime.
+    pub(super) fn follow_keys(&mut self, keys: Option<FleetKeys>) {
+        if let Some(keys) = keys {
+            self.tasks.spawn(keys.run());
+        }
     }
 
     /// Orders none any more, and leaves their folders to another process.

@@ -16,6 +16,7 @@ mod etcd_store;
 mod etcd_user;
 mod exporters;
 mod flag_tokens;
+mod fleet_keys;
 mod fleet_tasks;
 mod hooks;
 mod inherited;
@@ -37,6 +38,7 @@ mod worker;
 pub use self::{
     activation::{ActivationError, inherited_sockets},
     error::ServerError,
+    fleet_keys::FleetKeys,
     inherited::Inherited,
     lifecycle::Running,
     options::Options,

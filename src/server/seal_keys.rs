@@ -106,13 +106,14 @@ pub(super) fn secret(spec: &SecretSpec) -> Result<String, SealKeyError> {
 }
 
 /// The key of this folder; made if there is none.
-fn own(folder: &Path) -> Result<String, SealKeyError> {
+pub(super) fn own(folder: &Path) -> Result<String, SealKeyError> {
     let path = folder.join(SEAL_KEY);
     match fs::read_to_string(&path) {
         Ok(secret) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = random()?;
-            write(folder, &secret).map_err(|source| at(&path, source))?;
+            write(folder, SEAL_KEY, format!("{secret}\n").as_bytes())
+                .map_err(|source| at(&path, source))?;
             tracing::info!(path = %path.display(), "made a key for session ids");
             Ok(secret)
         }
@@ -120,28 +121,28 @@ fn own(folder: &Path) -> Result<String, SealKeyError> {
     }
 }
 
-fn random() -> Result<String, SealKeyError> {
+pub(super) fn random() -> Result<String, SealKeyError> {
     let mut bytes = [0; KEY_BYTES];
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| SealKeyError::Random)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// Writes the key for its owner only. It has its name once it is durable: a key that was used is never lost.
-fn write(folder: &Path, secret: &str) -> io::Result<()> {
-    let new = new_file(folder);
+/// Writes keys for their owner only. The file has its name once it is durable: a key that was used is never lost.
+pub(super) fn write(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let new = new_file(folder, name);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&new)?;
-    file.write_all(format!("{secret}\n").as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
-    fs::rename(&new, folder.join(SEAL_KEY))?;
+    fs::rename(&new, folder.join(name))?;
     File::open(folder)?.sync_all()
 }
 
 /// The file of a key until it is durable.
-fn new_file(folder: &Path) -> PathBuf {
-    folder.join(format!("{SEAL_KEY}.new"))
+fn new_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.new"))
 }
 
 fn at(path: &Path, source: io::Error) -> SealKeyError {
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(again.open(&label, &sealed, &mut content), Ok(&b"id"[..]));
         let mode = fs::metadata(folder.path().join(SEAL_KEY)).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
-        assert!(!new_file(folder.path()).exists());
+        assert!(!new_file(folder.path(), SEAL_KEY).exists());
         let elsewhere = tempfile::tempdir().unwrap();
         let other = load(&Sessions::default(), elsewhere.path()).unwrap();
         assert!(other.open(&label, &sealed, &mut content).is_err());

@@ -14,6 +14,7 @@ use super::{
     config_reload,
     control::{ControlPlane, open_controller},
     crew::{Crew, start_workers},
+    fleet_keys::FleetKeys,
     fleet_tasks::FleetTasks,
     inherited::Inherited,
     lifecycle::Running,
@@ -32,6 +33,7 @@ use crate::{
     fleet::Fleet,
     model::{Problem, TableDocument},
     proxy::{ProxySettings, Shared},
+    seal::KeyRing,
     table::LiveTable,
     telemetry::ErrorChain,
 };
@@ -272,6 +274,7 @@ impl Ground {
     fn prepare(&self, bound: Bound, controller: Arc<Controller>) -> Result<Prepared, ServerError> {
         let config = &self.config;
         let seal = seal_keys::load(&config.sessions, &config.history.path)?;
+        let keys = self.shared_keys(&controller, &seal)?;
         let (spans, feed) = super::exporters::span_queue(config).unzip();
         let settings = ProxySettings {
             spans,
@@ -297,12 +300,32 @@ impl Ground {
             bound.inherited,
         )?;
         control.keep_certificates(bound.certificates);
+        control.follow_keys(keys);
         Ok(Prepared {
             shared,
             control,
             listeners: bound.listeners,
             access_log: bound.access_log.file,
         })
+    }
+
+    /// The keys of a fleet for a ring, if the configuration has none: taken before anything is sealed.
+    fn shared_keys(
+        &self,
+        controller: &Controller,
+        ring: &Arc<KeyRing>,
+    ) -> Result<Option<FleetKeys>, ServerError> {
+        let sessions = &self.config.sessions;
+        let store = controller.shared_documents();
+        let Some((_, store)) = store.filter(|_| sessions.keys.is_empty()) else {
+            return Ok(None);
+        };
+        let folder = &self.config.history.path;
+        let keys = FleetKeys::open(store, Arc::clone(ring), folder, sessions.max_age.0)?;
+        if let Err(error) = self.runtime.block_on(keys.look()) {
+            tracing::warn!(%error, "the keys for session ids of the fleet are not known yet; those that are here are used");
+        }
+        Ok(Some(keys))
     }
 
     fn import(&self, control: &ControlPlane) -> Result<(), ServerError> {

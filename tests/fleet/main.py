@@ -233,6 +233,17 @@ def rollback(world):
     world.agree()
 
 
+def sealed(world):
+    """A token that one node has sealed opens on the others: they have their keys in common."""
+    status, text = world.nodes[0].post("/v1/routes/chat/preview", {"release": "green"})
+    assert status == 200, text
+    made = json.loads(text)
+    for node in world.nodes:
+        request = urllib.request.Request(f"http://127.0.0.1:{node.plain}/", headers={made["header"]: made["token"]})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.read() == b"green", node.name
+
+
 def at_once(world):
     for number in range(10):
         answers = {}
@@ -474,6 +485,7 @@ def main():
         suite.check("a change on one node is live on all", changes, world)
         suite.check("a rollback on one node is live on all, and no undo stack leads forth again", rollback, world)
         suite.check("a change can be waited for until every node has it", whole_fleet, world)
+        suite.check("what one node has sealed every node opens", sealed, world)
         suite.check("nodes that write at once lose nothing", at_once, world)
         suite.check("without a quorum changes are refused and a rollback is live, through a kill", quorum, world, seconds=60)
         suite.check("what two people contradict waits for one of them", dispute, world, seconds=60)

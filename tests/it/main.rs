@@ -84,6 +84,7 @@ mod sessions;
 mod shared_certificates;
 mod shared_convergence;
 mod shared_figures;
+mod shared_keys;
 mod shared_rollouts;
 mod shared_table;
 mod shared_work;
