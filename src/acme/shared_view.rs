@@ -168,7 +168,6 @@ impl SharedView {
         match (own, mark) {
             (None, None) => Exchange::Nothing,
             (None, Some(_)) => Exchange::Take,
-            (Some(_), None) => give,
             (Some(own), Some(mark)) if own.digest == mark.digest => {
                 if mark.sealed_by.as_deref() == sealed_by {
                     Exchange::Nothing
@@ -177,7 +176,7 @@ impl SharedView {
                 }
             }
             (Some(own), Some(mark)) if mark.age() > own.age() => Exchange::Take,
-            (Some(_), Some(_)) => give,
+            (Some(_), _) => give,
         }
     }
 }

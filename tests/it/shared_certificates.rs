@@ -19,7 +19,10 @@ use switchback::{
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::memory_store::{Content, MemoryStore};
+use crate::{
+    memory_store::{Content, MemoryStore},
+    support::write,
+};
 
 /// Nobody listens there, so each order fails at once, and says so.
 const DIRECTORY: &str = "https://127.0.0.1:1/dir";
@@ -56,17 +59,11 @@ impl Node {
         let own = folder.path().join(FOLDER);
         std::fs::create_dir(&own).unwrap();
         for (domain, pem) in has {
-            std::fs::write(own.join(format!("{domain}.pem")), pem).unwrap();
+            write(own.join(format!("{domain}.pem")), pem);
         }
         let ca = folder.path().join("ca.pem");
-        std::fs::write(
-            &ca,
-            generate_simple_self_signed(["ca".to_owned()])
-                .unwrap()
-                .cert
-                .pem(),
-        )
-        .unwrap();
+        let authority = generate_simple_self_signed(["ca".to_owned()]).unwrap();
+        write(&ca, &authority.cert.pem());
         let settings = Acme {
             domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
             contact: Vec::new(),

@@ -13,7 +13,10 @@ use switchback::{
 };
 use tempfile::TempDir;
 
-use crate::memory_store::{Content as Stored, MemoryStore};
+use crate::{
+    memory_store::{Content as Stored, MemoryStore},
+    support::write,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -32,7 +35,7 @@ impl Node {
     /// A node whose own key is made of a letter.
     fn open(folder: &Path, letter: char, content: &Store) -> Self {
         let own = letter.to_string().repeat(40);
-        std::fs::write(folder.join("seal.key"), &own).unwrap();
+        write(folder.join("seal.key"), &own);
         let ring = Arc::new(KeyRing::new(&[&own]).unwrap().unwrap());
         let store = Arc::new(MemoryStore {
             content: Arc::clone(content),
@@ -124,23 +127,24 @@ async fn an_old_key_gets_a_successor_on_all_nodes_and_goes_on_to_open() {
     let [a, b] =
         [('a', 0), ('b', 1)].map(|(letter, at)| Node::open(folders[at].path(), letter, &content));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let old_enough = now.checked_sub(AGE).unwrap();
     let key = |made: Duration| {
         let (secret, made) = ("o".repeat(40), made.as_secs());
         format!(r#"{{"keys":[{{"secret":"{secret}","made":{made}}}]}}"#).into_bytes()
     };
-    let write = |value| Write {
+    let keys = |value| Write {
         name: NAME.to_owned(),
         value,
         lifetime: Lifetime::Kept,
         expected: Expected::Anything,
     };
-    let written = a.store.write(write(key(now - AGE + DAY))).await.unwrap();
+    let written = a.store.write(keys(key(old_enough + DAY))).await.unwrap();
     assert!(matches!(written, Written::Done(_)));
     a.look().await;
     b.look().await;
     assert_eq!(stored(&content).1, 1, "it is not old enough");
     let old = a.seal();
-    a.store.write(write(key(now - AGE))).await.unwrap();
+    a.store.write(keys(key(old_enough))).await.unwrap();
     let (one, other) = tokio::join!(a.keys.look(), b.keys.look());
     assert!(one.is_ok() && other.is_ok());
     a.look().await;
@@ -154,7 +158,7 @@ async fn an_old_key_gets_a_successor_on_all_nodes_and_goes_on_to_open() {
     let is_new = |at: &u64| text.contains(&later(*at));
     let at = (made..made + 60).find(is_new).unwrap();
     let text = text.replace(&later(at), &later(at - 3_600));
-    a.store.write(write(text.into_bytes())).await.unwrap();
+    a.store.write(keys(text.into_bytes())).await.unwrap();
     a.look().await;
     b.look().await;
     assert_ne!(&*a.seal(), &*old);
