@@ -63,7 +63,7 @@ impl Node {
         }
         let ca = folder.path().join("ca.pem");
         let authority = generate_simple_self_signed(["ca".to_owned()]).unwrap();
-        write(&ca, &authority.cert.pem());
+        write(&ca, authority.cert.pem());
         let settings = Acme {
             domains: domains.iter().map(|&domain| domain.to_owned()).collect(),
             contact: Vec::new(),
