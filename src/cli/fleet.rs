@@ -130,7 +130,12 @@ fn nodes(status: &FleetStatus) -> String {
             node.reported_at.to_string(),
         ]);
     }
-    let mut text = rows.shown();
+    rows.shown() + &left(status)
+}
+
+/// The nodes that are gone, and the requests in flight of all nodes.
+fn left(status: &FleetStatus) -> String {
+    let mut text = String::new();
     for gone in &status.gone {
         let _ = writeln!(
             text,

@@ -146,3 +146,96 @@ fn news_of(record: &RolloutRecord) -> String {
     let rest = (machine.goes_back(), &record.waiting_for, record.ended_at);
     format!("{:?}", (state, rest, last))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::{
+            rollout_record::{Begin, FleetPlace},
+            rollout_track::{Tracks, tests::track},
+        },
+        model::{PlanSpec, Revision},
+        rollout::{Command, Event, Machine},
+    };
+
+    fn record() -> RolloutRecord {
+        let mut track = track("chat", "green");
+        track.save_sessions(b"sessions");
+        let begin = Begin {
+            tracks: Tracks::of(vec![track]).unwrap(),
+            base: Revision(7),
+            machine: Machine::new(PlanSpec::default()),
+            plan_name: None,
+            author: "ci".to_owned(),
+            message: None,
+            is_forced: false,
+        };
+        let mut record = RolloutRecord::new("1a".to_owned(), begin);
+        record.fleet = Some(FleetPlace {
+            node: "a".to_owned(),
+            turn: 2,
+            base: 5,
+        });
+        record
+    }
+
+    fn read(record: &RolloutRecord) -> RolloutRecord {
+        let document = Document {
+            name: name_of(&record.id),
+            value: value_of(&Arc::new(record.clone())),
+            version: 9,
+            is_mine: false,
+        };
+        let read = RolloutDocument::read(&document).unwrap();
+        assert_eq!((read.version, &document.name[..]), (9, "rollouts/1a"));
+        read.record
+    }
+
+    #[test]
+    fn what_runs_is_read_as_it_was_written_and_of_what_has_ended_no_evidence() {
+        let mut record = record();
+        assert_eq!(read(&record), record);
+        record.machine.on(Event::Command(Command::Abort)).unwrap();
+        assert!(record.machine.has_ended());
+        let ended = read(&record);
+        assert!(ended != record && ended.tracks.first().saved_sessions().is_empty());
+        let later = br#"{"format":2,"rollout":7}"#.to_vec();
+        let document = Document {
+            name: String::new(),
+            value: later,
+            version: 1,
+            is_mine: false,
+        };
+        assert!(matches!(
+            RolloutDocument::read(&document),
+            Err(DecodeError::Format(2))
+        ));
+    }
+
+    #[test]
+    fn news_are_told_at_once_and_again_where_the_store_has_not_heard_of_the_end() {
+        let mut record = record();
+        let mut place = DocumentPlace::default();
+        assert!(place.is_due(&record));
+        place.tell(3, &record);
+        assert!(!place.is_due(&record));
+        record.waiting_for = Some("room".to_owned());
+        assert!(place.is_due(&record));
+        place.tell(4, &record);
+        record.machine.on(Event::Command(Command::Abort)).unwrap();
+        let found = RolloutDocument {
+            record: record.clone(),
+            version: 5,
+        };
+        let mut saved = DocumentPlace::of_saved(&record);
+        saved.know(&found, &record);
+        assert!(!saved.is_due(&record));
+        let running = RolloutDocument {
+            record: self::record(),
+            version: 6,
+        };
+        saved.know(&running, &record);
+        assert!(saved.is_due(&record) && saved.version == Some(6));
+    }
+}

@@ -27,6 +27,11 @@ use crate::{
 /// Longest time without an answer of the store after which it is taken for the same one.
 const SURE: Duration = Duration::from_secs(10);
 
+/// Number of nodes up to which each reads the reports of all with every change.
+const SMALL_FLEET: u32 = 16;
+/// Pause between two such reads in a larger fleet, for each node.
+const READ_PAUSE: Duration = Duration::from_millis(30);
+
 /// The place of this node in its fleet.
 #[derive(Debug, Default)]
 pub(super) struct SharedTable {
@@ -34,8 +39,9 @@ pub(super) struct SharedTable {
     // Held for moments. Where the index is locked as well, that comes first.
     state: Mutex<SharedState>,
     wake: Notify,
-    // True once the node may follow: not while another process still has the history.
+    // True once the node may follow: not while another process still has the history. More than one loop waits for it.
     has_begun: AtomicBool,
+    begin: Notify,
     // Held for moments.
     leadership: Mutex<Leadership>,
     /// Held while the work of the fleet is shared.
@@ -71,7 +77,7 @@ pub(super) struct SharedState {
     pub(super) blocked: Option<String>,
     pub(super) contact: Option<Timestamp>,
     /// The same moment by a clock that nobody sets.
-    answered_at: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
     /// Revision of the fleet that all workers have taken up.
     pub(super) taken_up: u64,
     /// True if what the fleet has is live, and a worker has not taken it up yet.
@@ -80,6 +86,8 @@ pub(super) struct SharedState {
     /// Nodes that have said nothing for longer than their lease.
     pub(super) gone: Vec<GoneNode>,
     pub(super) nodes_read_at: Option<Timestamp>,
+    /// The same moment by a clock that nobody sets.
+    pub(super) nodes_read: Option<Instant>,
     /// Version of the store when the nodes were read.
     pub(super) nodes_version: u64,
 }
@@ -134,6 +142,7 @@ impl SharedTable {
             revision: state.revision,
             id: state.id.clone(),
             rollbacks: state.rollbacks.all().to_vec(),
+            followed: false,
         })
     }
 
@@ -159,15 +168,17 @@ impl SharedTable {
         self.mark()
     }
 
-    /// Lets the loop follow the fleet.
+    /// Lets the loops follow the fleet.
     pub(super) fn begin(&self) {
         self.has_begun.store(true, Ordering::Release);
-        self.wake();
+        self.begin.notify_waiters();
     }
 
     pub(super) async fn begun(&self) {
-        while !self.has_begun.load(Ordering::Acquire) {
-            self.woken().await;
+        // Before the look: who is told between the two is woken all the same.
+        let begin = self.begin.notified();
+        if !self.has_begun.load(Ordering::Acquire) {
+            begin.await;
         }
     }
 
@@ -274,6 +285,18 @@ impl SharedState {
         self.id.clone().filter(|_| !is_sure)
     }
 
+    /// True if the reports of the nodes are to be read again. Each of a large fleet reads them less often, or a change would
+    /// cost the store a read of all by all.
+    pub(super) fn is_report_due(&self) -> bool {
+        let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let pause = if nodes > SMALL_FLEET {
+            READ_PAUSE.saturating_mul(nodes)
+        } else {
+            Duration::ZERO
+        };
+        self.nodes_read.is_none_or(|read| read.elapsed() >= pause)
+    }
+
     /// The table that is to be live on this node: that of the fleet, and beside it what was rolled back here.
     pub(super) fn wanted(&self, live: &TableState) -> Result<TableState, ChangeError> {
         let table = self.table.as_ref().filter(|_| self.read == self.revision);
@@ -340,6 +363,15 @@ pub(super) fn kind_of(by: &Author) -> ChangeKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn every_loop_begins() {
+        let shared = SharedTable::default();
+        let loops =
+            async { tokio::join!(shared.begun(), shared.begun(), async { shared.begin() }) };
+        let begun = tokio::time::timeout(Duration::from_secs(5), loops).await;
+        assert!(begun.is_ok(), "one of them waits for ever");
+    }
 
     #[test]
     fn a_clock_that_is_set_hides_no_silence_of_the_store() {

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     history::{Entry, FullWeight, StoredRevision},
     model::{
-        Author, Cause, Change, ChangeSet, Digest, Revision, RevisionRecord, TablePart, TableSpec,
-        TableState,
+        Author, Cause, Change, ChangeSet, Digest, Revision, RevisionRecord, SharedMark, TablePart,
+        TableSpec, TableState,
     },
     shared_table::{ChangeKind, SharedRevision, changes_between},
     table::{Draft, Leave, RoutingTable, StackChange, UndoEntry, compile},
@@ -183,7 +183,10 @@ impl Controller {
             change: Some(change),
             request,
             cut: occasion.leave.cut,
-            shared: self.shared.mark(),
+            shared: self.shared.mark().map(|mark| SharedMark {
+                followed: occasion.asked.is_none(),
+                ..mark
+            }),
         };
         let kept = StoredRevision {
             record: Arc::new(record),

@@ -128,7 +128,9 @@ impl Controller {
         let asked = Instant::now();
         node.store.report(text).await?;
         self.shared.leadership().keep(asked);
-        self.read_reports(node).await?;
+        if self.shared.is_awaited() || self.shared.state().is_report_due() {
+            self.read_reports(node).await?;
+        }
         Ok(())
     }
 
@@ -177,7 +179,7 @@ impl Controller {
             let mut state = self.shared.state();
             state.hear_nodes(nodes, &node.name);
             state.nodes_version = version;
-            state.nodes_read_at = Some(now());
+            (state.nodes_read_at, state.nodes_read) = (Some(now()), Some(Instant::now()));
         }
         self.shared.tell();
         Ok(())

@@ -306,10 +306,13 @@ pub(super) fn is_of_drill(record: &RevisionRecord) -> bool {
     author.actor == Actor::System && author.name.starts_with("drill ")
 }
 
-/// Routes on which a change ends a trial. A rollout sets a route as a whole only on its way back.
+/// Routes on which a change ends a trial. A rollout sets a route as a whole only on its way back; what another node's rollout
+/// did is taken up so in any case, and verified there.
 fn aborted_routes(record: &RevisionRecord) -> Vec<&RouteName> {
     let author = &record.author;
-    let is_of_rollout = author.actor == Actor::System && author.name.starts_with("rollout ");
+    let is_followed = record.shared.as_ref().is_some_and(|mark| mark.followed);
+    let is_of_rollout =
+        !is_followed && author.actor == Actor::System && author.name.starts_with("rollout ");
     let parts = record.change.iter().flat_map(Change::parts);
     let aborted = parts.filter_map(|part| match part {
         Change::Abort { route } => Some(route),
@@ -327,7 +330,7 @@ fn is_about(moved: &MovedRoute, aborted: &[&RouteName]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Author, Cause, Digest};
+    use crate::model::{Author, Cause, Digest, SharedMark};
 
     fn put_route_by(name: &str) -> RevisionRecord {
         let route =
@@ -359,5 +362,14 @@ mod tests {
     fn a_route_that_a_rollout_sets_as_a_whole_is_a_way_back() {
         assert!(is_way_back(&put_route_by("rollout 1a")));
         assert!(!is_way_back(&put_route_by("switchback")));
+        // Another node's step is taken up as a whole route too.
+        let followed = SharedMark {
+            followed: true,
+            ..SharedMark::default()
+        };
+        assert!(!is_way_back(&RevisionRecord {
+            shared: Some(followed),
+            ..put_route_by("rollout 1a")
+        }));
     }
 }

@@ -46,6 +46,9 @@ pub struct SharedMark {
     /// Rollbacks that the fleet does not have yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollbacks: Vec<LocalRollback>,
+    /// True if another node has made the change, and this one has taken it up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub followed: bool,
 }
 
 impl std::fmt::Display for TablePart {

@@ -111,13 +111,13 @@ mod tests {
     fn the_first_key_seals_at_once_and_a_later_one_when_all_have_it() {
         let none = SharedKeys::default();
         assert!(none.is_due(DAY, AGE) && none.secrets(DAY).is_empty());
-        let first = none.with(&secret('a'), DAY, AGE);
-        assert_eq!(order(&first, DAY), "a");
+        let first = none.with(&secret('x'), DAY, AGE);
+        assert_eq!(order(&first, DAY), "x");
         assert!(!first.is_due(DAY + AGE - 1, AGE) && first.is_due(DAY + AGE, AGE));
-        let second = first.with(&secret('b'), DAY + AGE, AGE);
-        assert_eq!(order(&second, DAY + AGE), "ab");
-        assert_eq!(order(&second, DAY + AGE + SPREAD - 1), "ab");
-        assert_eq!(order(&second, DAY + AGE + SPREAD), "ba");
+        let second = first.with(&secret('y'), DAY + AGE, AGE);
+        assert_eq!(order(&second, DAY + AGE), "xy");
+        assert_eq!(order(&second, DAY + AGE + SPREAD - 1), "xy");
+        assert_eq!(order(&second, DAY + AGE + SPREAD), "yx");
     }
 
     #[test]

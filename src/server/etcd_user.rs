@@ -25,6 +25,8 @@ pub(super) fn load(fleet: &FleetSettings) -> Result<Option<EtcdUser>, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -41,9 +43,13 @@ mod tests {
             problem.map(|problem| (problem.path, problem.message))
         };
         assert_eq!(problem().unwrap().0, "fleet.password_file");
-        std::fs::write(&file, " \n").unwrap();
+        let write = |text: &str| {
+            let mut file = std::fs::File::create(&file).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        write(" \n");
         assert!(problem().unwrap().1.ends_with("is empty"));
-        std::fs::write(&file, "secret\n").unwrap();
+        write("secret\n");
         assert_eq!(problem(), None);
     }
 }

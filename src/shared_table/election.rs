@@ -149,7 +149,7 @@ mod tests {
             // The answers of a node come in the order of its calls, as those of a loop do.
             let mut answers: Vec<Option<Office>> = vec![None; calls.len()];
             let mut busy_until = [0_u64; 3];
-            let mut in_order = calls.clone();
+            let mut in_order = calls;
             in_order.sort_by_key(|call| call.asked);
             in_order.retain(|call| {
                 let is_free = busy_until[call.node] <= call.asked;
