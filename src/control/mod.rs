@@ -18,7 +18,7 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
-//!   `shared_in_flight`, `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
+//!   `shared_in_flight`, `shared_quarantine`, `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
 //! - figures of all nodes for what one judges: `shared_figures`; under it `figure_counter`, `figure_board`, `figure_sums`,
 //!   `figure_documents`, `figure_marks`
 //! - certificates from an authority: `certificates`; under it `certificate_desk`
@@ -26,7 +26,8 @@
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_strata`, `rollout_reader`, `rollout_cells`, `rollout_limits`, `rollout_counts`, `rollout_queries`, `rollout_record`,
-//!   `rollout_track`, `spread`, `withdrawal`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_track`, `spread`, `withdrawal`, `rollout_verdict`, `saved_file`; beside them `taken_back` with `quarantine` and
+//!   `quarantine_marks`
 //! - rehearsals of the judge: `calibration`; under it `calibration_registry`, `calibration_window`, which reads as a rollout
 //!   does, and `calibration_record`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
@@ -120,6 +121,7 @@ mod proposal;
 mod publish;
 mod publish_request;
 mod quarantine;
+mod quarantine_marks;
 mod queries;
 mod readiness;
 mod receipt;
@@ -175,6 +177,7 @@ mod shared_leader;
 mod shared_live;
 mod shared_progress;
 mod shared_publish;
+mod shared_quarantine;
 mod shared_report;
 mod shared_rollouts;
 mod shared_status;

@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use super::{ControlError, event_bodies, event_hub::EventHub, saved_file::SavedFile};
+use tokio::sync::Notify;
+
+use super::{
+    ControlError, clock::now, event_bodies, event_hub::EventHub, quarantine_marks::QuarantineMarks,
+    saved_file::SavedFile,
+};
 use crate::{
     api::QuarantinedRelease,
     history::BesideFiles,
@@ -17,13 +22,11 @@ use crate::{
 
 /// Name of the file in the folder of the history.
 const FILE: &str = "quarantine.json";
-/// Largest number of entries; the earliest are dropped.
-const MOST: usize = 1_000;
-
 /// The entries, the latest first.
 #[derive(Debug)]
 pub(super) struct Quarantine {
-    entries: Mutex<Arc<Vec<QuarantinedRelease>>>,
+    marks: Mutex<QuarantineMarks>,
+    changed: Notify,
     file: SavedFile,
     events: Arc<EventHub>,
 }
@@ -34,20 +37,40 @@ impl Quarantine {
         let file = SavedFile::new(files, FILE);
         let entries: Vec<QuarantinedRelease> = file.read();
         Self {
-            entries: Mutex::new(Arc::new(entries)),
+            marks: Mutex::new(entries.into()),
+            changed: Notify::new(),
             file,
             events: Arc::clone(events),
         }
     }
 
-    // Safe to ignore poisoning: the list is replaced as a whole.
-    fn lock(&self) -> MutexGuard<'_, Arc<Vec<QuarantinedRelease>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    // Safe to ignore poisoning: what panics under this lock leaves each list whole.
+    fn lock(&self) -> MutexGuard<'_, QuarantineMarks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All entries, the latest first.
     pub(super) fn all(&self) -> Arc<Vec<QuarantinedRelease>> {
-        Arc::clone(&self.lock())
+        Arc::clone(&self.lock().entries)
+    }
+
+    /// Entries and lifted ones, as the nodes of a fleet tell each other.
+    pub(super) fn marks(&self) -> QuarantineMarks {
+        self.lock().clone()
+    }
+
+    /// Takes in what the other nodes of a fleet know. True if that is news.
+    pub(super) fn take_in(&self, other: &QuarantineMarks) -> bool {
+        let mut marks = self.lock();
+        let joined = marks.joined(other);
+        let is_news = joined != *marks;
+        *marks = joined;
+        is_news
+    }
+
+    /// Waits until something was put in quarantine or lifted on this node.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// The entry of a version, if there is one.
@@ -70,12 +93,8 @@ impl Quarantine {
             "a release is in quarantine"
         );
         self.events.publish(event_bodies::quarantine(&entry));
-        self.replace(|entries| {
-            entries
-                .retain(|other| other.release != entry.release || other.version != entry.version);
-            entries.insert(0, entry);
-            entries.truncate(MOST);
-        });
+        self.lock().put(entry);
+        self.changed.notify_one();
     }
 
     /// Removes the entries of a release, or of one version of it, and returns them.
@@ -84,19 +103,9 @@ impl Quarantine {
         release: &ReleaseName,
         version: Option<&Version>,
     ) -> Vec<QuarantinedRelease> {
-        let is_lifted = |entry: &QuarantinedRelease| {
-            entry.release == *release && version.is_none_or(|version| entry.version == *version)
-        };
-        let mut lifted = Vec::new();
-        self.replace(|entries| lifted = entries.extract_if(.., |entry| is_lifted(entry)).collect());
+        let lifted = self.lock().lift(release, version, now());
+        self.changed.notify_one();
         lifted
-    }
-
-    fn replace(&self, change: impl FnOnce(&mut Vec<QuarantinedRelease>)) {
-        let mut all = self.lock();
-        let mut entries = (**all).clone();
-        change(&mut entries);
-        *all = Arc::new(entries);
     }
 
     /// Writes the entries, and waits for it at most so long. `false`, with an error in the log, if they are not known to
@@ -123,7 +132,7 @@ impl Quarantine {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        control::clock::now,
+        control::quarantine_marks::MOST,
         model::{TableDocument, TableState},
     };
 

@@ -183,10 +183,7 @@ impl Controller {
             change: Some(change),
             request,
             cut: occasion.leave.cut,
-            shared: self.shared.mark().map(|mark| SharedMark {
-                followed: occasion.asked.is_none(),
-                ..mark
-            }),
+            shared: self.mark_of(occasion),
         };
         let kept = StoredRevision {
             record: Arc::new(record),
@@ -206,6 +203,12 @@ impl Controller {
             Vec::new(),
             how,
         ))
+    }
+
+    fn mark_of(&self, occasion: &Occasion) -> Option<SharedMark> {
+        let followed = occasion.asked.is_none();
+        let mark = self.shared.mark()?;
+        Some(SharedMark { followed, ..mark })
     }
 }
 

@@ -3,7 +3,10 @@
 //! A rollout is run by the node that its document names. Who goes a step forward has written the document before, by a
 //! compare with its version; so a node from which it was taken over finds that out before it changes anything.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     ControlError, Controller,
@@ -18,7 +21,7 @@ use super::{
 };
 use crate::{
     model::Revision,
-    shared_table::{Expected, Lifetime, StoreError, Write, Written},
+    shared_table::{DecodeError, Expected, Lifetime, StoreError, Write, Written},
     telemetry::ErrorChain,
 };
 
@@ -30,6 +33,8 @@ struct Found {
     version: u64,
     /// Names of all, also of those that this version cannot read.
     names: BTreeSet<String>,
+    /// Versions of those that no version can read.
+    damaged: BTreeMap<String, u64>,
     documents: Vec<RolloutDocument>,
 }
 
@@ -68,12 +73,16 @@ impl Controller {
     /// Writes the rollouts of this node into the store, as far as they are news.
     pub(super) async fn tell_rollouts(&self, node: &Node) {
         for entry in self.rollouts.all() {
+            if entry.is_given_up() {
+                self.rollouts.remove(&entry);
+                continue;
+            }
             // One that is being written is told by that.
             let Ok(mut place) = entry.document.try_lock() else {
                 continue;
             };
             let record = entry.record();
-            if record.fleet.is_none() || entry.is_given_up() || !place.is_due(&record) {
+            if record.fleet.is_none() || !place.is_due(&record) {
                 continue;
             }
             if let Err(error) = self.tell_rollout(node, &entry, &mut place).await {
@@ -98,11 +107,16 @@ impl Controller {
             }
             if place.version.is_none() && place.is_known {
                 let found = self.read_rollouts(node).await?;
+                let found_damaged = found.damaged.get(&name_of(&record.id)).copied();
                 let mut documents = found.documents.into_iter();
                 let found = documents.find(|one| one.record.id == record.id);
                 match found.filter(|one| one.record.is_turn_of(&record)) {
                     Some(found) => place.know(&found, &record),
-                    None => entry.give_up(),
+                    // Nobody but this node can go on with what is damaged.
+                    None => match found_damaged {
+                        Some(version) => place.version = Some(version),
+                        None => entry.give_up(),
+                    },
                 }
                 continue;
             }
@@ -144,11 +158,14 @@ impl Controller {
 
     async fn read_rollouts(&self, node: &Node) -> Result<Found, StoreError> {
         let read = node.store.documents(FOLDER).await?;
-        let mut documents = Vec::new();
+        let (mut documents, mut damaged) = (Vec::new(), BTreeMap::new());
         for document in &read.all {
             match RolloutDocument::read(document) {
                 Ok(found) => documents.push(found),
                 Err(error) => {
+                    if !matches!(error, DecodeError::Format(_)) {
+                        damaged.insert(document.name.clone(), document.version);
+                    }
                     tracing::warn!(name = document.name, error = %ErrorChain(&error), "a rollout of the fleet cannot be read");
                 }
             }
@@ -156,6 +173,7 @@ impl Controller {
         Ok(Found {
             version: read.version,
             names: read.all.into_iter().map(|one| one.name).collect(),
+            damaged,
             documents,
         })
     }
@@ -167,6 +185,7 @@ impl Controller {
             version,
             names,
             documents,
+            ..
         } = self.read_rollouts(node).await?;
         self.end_lost(version, &names).await;
         let mut elsewhere = Vec::new();

@@ -1,11 +1,12 @@
-//! The loop by which the nodes of a fleet share their work: one leads, each tells the others of its rollouts, and the leader
-//! takes over those of nodes that are gone.
+//! The loop by which the nodes of a fleet share their work: one leads, each tells the others of its rollouts and of what it
+//! puts in quarantine, and the leader takes over the rollouts of nodes that are gone.
 
 use std::time::Duration;
 
 use super::{
     Controller, metrics, rollout_document::FOLDER as ROLLOUTS, shared::Node,
-    shared_leader::FOLDER as LEADER, shared_report::Failure,
+    shared_leader::FOLDER as LEADER, shared_quarantine::FOLDER as QUARANTINE,
+    shared_report::Failure,
 };
 use crate::api::FleetState;
 
@@ -19,6 +20,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 struct Seen {
     leader: u64,
     rollouts: u64,
+    quarantine: u64,
 }
 
 impl Controller {
@@ -32,7 +34,12 @@ impl Controller {
         loop {
             seen = self.share_work(node, seen).await;
             metrics::set_fleet_leader(self.leads());
-            let Some(Seen { leader, rollouts }) = seen else {
+            let Some(Seen {
+                leader,
+                rollouts,
+                quarantine,
+            }) = seen
+            else {
                 tokio::time::sleep(PAUSES.1).await;
                 continue;
             };
@@ -42,6 +49,11 @@ impl Controller {
                     drop(changed);
                     seen = None;
                 }
+                changed = node.store.documents_changed(QUARANTINE, quarantine) => {
+                    drop(changed);
+                    seen = None;
+                }
+                () = self.quarantine.changed() => seen = None,
                 changed = node.store.documents_changed(LEADER, leader) => drop(changed),
                 () = self.rollouts.looked.notified() => {}
                 () = tokio::time::sleep(self.next_look()) => {}
@@ -67,7 +79,7 @@ impl Controller {
         }
     }
 
-    /// Takes part once; the rollouts are read anew unless it is known that they were. `None` without the store.
+    /// Takes part once; rollouts and quarantine are read anew unless it is known that they were. `None` without the store.
     async fn share_work(&self, node: &Node, seen: Option<Seen>) -> Option<Seen> {
         let _one_at_a_time = self.shared.working.lock().await;
         let is_following = self.shared.state().standing == FleetState::Following;
@@ -91,13 +103,21 @@ impl Controller {
     async fn try_share_work(&self, node: &Node, seen: Option<Seen>) -> Result<Seen, Failure> {
         let leader = self.elect(node).await?;
         self.tell_rollouts(node).await;
-        let rollouts = match seen {
-            Some(seen) => seen.rollouts,
-            None => self.follow_rollouts(node).await?,
+        let (quarantine, rollouts) = match seen {
+            Some(seen) => (seen.quarantine, seen.rollouts),
+            // Before the rollouts: what one of them was taken back with is known by the time it is listed.
+            None => (
+                self.share_quarantine(node).await?,
+                self.follow_rollouts(node).await?,
+            ),
         };
         if self.leads() {
             self.take_over_gone(node).await?;
         }
-        Ok(Seen { leader, rollouts })
+        Ok(Seen {
+            leader,
+            rollouts,
+            quarantine,
+        })
     }
 }

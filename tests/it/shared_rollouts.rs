@@ -364,3 +364,24 @@ async fn drills_that_begin_by_themselves_run_on_the_leader_alone() {
     other.sync().await;
     assert_eq!(other.leader().as_deref(), Some("e"));
 }
+
+#[tokio::test]
+async fn a_damaged_document_of_a_rollout_is_written_again_by_the_node_that_runs_it() {
+    let fleet = Fleet::with_rollout().await;
+    fleet.sync().await;
+    {
+        let mut content = fleet.content.lock().unwrap();
+        let mut documents = content.documents.iter_mut();
+        let (_, document) = documents
+            .find(|(name, _)| name.starts_with("rollouts/"))
+            .unwrap();
+        document.value.truncate(50);
+        document.version += 1_000;
+    }
+    fleet.nodes[1].command(Command::Pause).await.unwrap();
+    fleet.sync().await;
+    for node in &fleet.nodes {
+        assert_eq!(node.rollout().state, RolloutState::Paused);
+        assert_eq!(node.place().0, "b");
+    }
+}

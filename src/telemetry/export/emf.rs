@@ -221,13 +221,16 @@ mod tests {
             .map(|metric| metric_name(*metric))
             .collect();
         names.extend(["Failures", "ClientErrors", "FailureShare"].map(str::to_owned));
+        assert!(
+            names.len() <= MOST_METRICS,
+            "one event holds all of a subject"
+        );
         names.extend(["Service", "Route", "Release", "_aws"].map(str::to_owned));
         let count = names.len();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
         assert_eq!(metric_name(names::REQUEST_SECONDS), "RequestDuration");
-        assert!(count < MOST_METRICS, "one event holds all of a subject");
     }
 
     #[test]
