@@ -31,7 +31,7 @@ fn a_wait_that_makes_no_sense_is_refused_with_a_hint() {
     let problem = admin
         .json("POST", "/v1/rollback?wait=drain", &Value::Null)
         .1;
-    let expected = "wait: `drain` is neither `converged`, nor `drained`, nor a time such as `30s`";
+    let expected = "wait: `drain` is neither `converged`, nor `drained`, nor `fleet`, nor a time such as `30s`";
     assert_eq!(problem["detail"], expected);
     for query in ["wait=soon", "drained", "version=a%20b"] {
         let path = format!("/v1/releases/blue/work?{query}");
