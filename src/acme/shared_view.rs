@@ -196,6 +196,11 @@ mod tests {
             name: format!("{INDEX}/{name}"),
             value: value.as_bytes().to_vec(),
             version: 7,
+            lifetime: if is_mine {
+                crate::shared_table::Lifetime::Node
+            } else {
+                crate::shared_table::Lifetime::Kept
+            },
             is_mine,
         }
     }

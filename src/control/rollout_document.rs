@@ -157,6 +157,7 @@ mod tests {
         },
         model::{PlanSpec, Revision},
         rollout::{Command, Event, Machine},
+        shared_table::Lifetime,
     };
 
     fn record() -> RolloutRecord {
@@ -185,6 +186,7 @@ mod tests {
             name: name_of(&record.id),
             value: value_of(&Arc::new(record.clone())),
             version: 9,
+            lifetime: Lifetime::Kept,
             is_mine: false,
         };
         let read = RolloutDocument::read(&document).unwrap();
@@ -205,6 +207,7 @@ mod tests {
             name: String::new(),
             value: later,
             version: 1,
+            lifetime: Lifetime::Kept,
             is_mine: false,
         };
         assert!(matches!(

@@ -274,6 +274,9 @@ impl Controller {
         self.owe(&mut run);
         entry.show(&run.record);
         drop(run);
+        if action.is_none() && !is_return {
+            self.tell_command(&entry).await?;
+        }
         let is_saved = self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
         self.rollouts.looked.notify_one();

@@ -74,6 +74,15 @@ impl Controller {
                 node.store.remove(OFFICE, expected).await?;
                 (Office::Vacant, None, None)
             }
+            // No node has written this, so none would ever give it up.
+            Some(document) if document.lifetime == Lifetime::Kept => {
+                tracing::warn!(
+                    "the office of the leader had a document that is no node's, which is removed"
+                );
+                let expected = Expected::Version(document.version);
+                node.store.remove(OFFICE, expected).await?;
+                (Office::Vacant, None, None)
+            }
             Some(document) => {
                 let is_mine = document.is_mine;
                 let office = if is_mine { Office::Own } else { Office::Held };

@@ -70,6 +70,25 @@ impl Controller {
         })
     }
 
+    /// Writes a rollout into the store after a command that changes nothing in the table, before the command is answered.
+    ///
+    /// # Errors
+    /// When another node runs it by now, so that the command is lost; or when the store does not take it, and it holds here.
+    pub(super) async fn tell_command(&self, entry: &RolloutEntry) -> Result<(), ControlError> {
+        let told = self.claim(entry).await;
+        told.map_err(|error| match error {
+            ControlError::NotShared { reason, .. } if !entry.is_given_up() => {
+                ControlError::NotShared {
+                    reason: format!(
+                        "it holds on this node, and the fleet does not know it yet: {reason}"
+                    ),
+                    is_unknown: true,
+                }
+            }
+            error => error,
+        })
+    }
+
     /// Writes the rollouts of this node into the store, as far as they are news.
     pub(super) async fn tell_rollouts(&self, node: &Node) {
         for entry in self.rollouts.all() {

@@ -91,23 +91,18 @@ impl Controller {
         Ok(self.fleet_status())
     }
 
-    /// Takes the table of the store, as a node that was in no fleet before. Without the store it stays stopped.
+    /// Takes the table of the store, in one revision: its earlier ones were never live here, and are not now. Without the store
+    /// it stays stopped.
     async fn join_anew(&self, node: &Node) -> Result<(), ControlError> {
-        node.store.head().await?;
+        self.read_anew(node).await?;
         {
             let mut state = self.shared.state();
-            state.forget(0);
             state.rollbacks = LocalRollbacks::default();
-            state.stop(FleetState::Alone, "the store is read anew".to_owned());
+            state.follow_again();
         }
-        if self.catch_up().await {
-            return Ok(());
-        }
-        let reason = self.shared.state().reason.clone().unwrap_or_default();
-        Err(ControlError::NotShared {
-            reason: format!("{reason}; this node takes what the fleet has once it has the store"),
-            is_unknown: true,
-        })
+        self.bring_rest().await?;
+        self.catch_up().await;
+        Ok(())
     }
 
     /// Gives the store the table of this node, on top of what it has. Until it is there the node stays as it is.

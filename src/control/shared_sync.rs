@@ -270,7 +270,7 @@ impl Controller {
     }
 
     /// Makes live what is not, where no single revision is the reason: after a whole table, or a failure.
-    async fn bring_rest(&self) -> Result<(), Failure> {
+    pub(super) async fn bring_rest(&self) -> Result<(), Failure> {
         let _lock = self.publish_lock().await.map_err(|_| Failure::Again)?;
         let occasion = Occasion {
             by: author("what the fleet has".to_owned()),

@@ -70,6 +70,7 @@ impl EtcdDocuments {
             name: String::from_utf8_lossy(name).into_owned(),
             value: pair.value,
             version: pair.mod_revision,
+            lifetime: pair.lease.map_or(Lifetime::Kept, |_| Lifetime::Node),
             is_mine: pair.lease == Some(self.lease),
         }
     }

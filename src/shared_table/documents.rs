@@ -16,6 +16,8 @@ pub struct Document {
     pub value: Vec<u8>,
     /// Version of the store with which it was written last.
     pub version: u64,
+    /// Time for which it stays.
+    pub lifetime: Lifetime,
     /// True if this process wrote it with [`Lifetime::Node`].
     pub is_mine: bool,
 }

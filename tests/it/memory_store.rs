@@ -144,6 +144,11 @@ impl SharedDocuments for MemoryStore {
                 name: name.clone(),
                 value: one.value.clone(),
                 version: one.version,
+                lifetime: if one.owner.is_some() {
+                    Lifetime::Node
+                } else {
+                    Lifetime::Kept
+                },
                 is_mine: one.owner.as_ref() == Some(&node),
             };
             Documents {

@@ -385,3 +385,44 @@ async fn a_damaged_document_of_a_rollout_is_written_again_by_the_node_that_runs_
         assert_eq!(node.place().0, "b");
     }
 }
+
+#[tokio::test]
+async fn a_command_on_a_node_that_does_not_know_that_it_has_lost_the_rollout_is_refused() {
+    let fleet = Fleet::with_rollout().await;
+    fleet.sync().await;
+    let [_, b, c] = fleet.nodes.as_slice() else {
+        panic!("three nodes")
+    };
+    c.command(Command::Pause).await.unwrap();
+    c.command(Command::Resume).await.unwrap();
+    // It has not followed yet.
+    let lost = b.command(Command::Pause).await;
+    assert!(
+        matches!(&lost, Err(RolloutError::Control(ControlError::NotShared { reason, .. })) if reason.contains("another node")),
+        "{lost:?}"
+    );
+    fleet.sync().await;
+    assert_eq!(b.rollout().state, RolloutState::Running);
+    b.command(Command::Pause).await.unwrap();
+    fleet.sync().await;
+    for node in &fleet.nodes {
+        assert_eq!(node.rollout().state, RolloutState::Paused);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_the_store_does_not_take_holds_here_and_says_so() {
+    let fleet = Fleet::with_rollout().await;
+    fleet.sync().await;
+    let b = &fleet.nodes[1];
+    b.cut(true);
+    let unknown = b.command(Command::Pause).await;
+    assert!(
+        matches!(&unknown, Err(RolloutError::Control(ControlError::NotShared { reason, is_unknown: true })) if reason.contains("holds on this node")),
+        "{unknown:?}"
+    );
+    assert_eq!(b.rollout().state, RolloutState::Paused);
+    b.cut(false);
+    fleet.sync().await;
+    assert_eq!(fleet.nodes[0].rollout().state, RolloutState::Paused);
+}

@@ -216,6 +216,25 @@ async fn a_store_that_went_back_is_not_followed_before_a_person_has_decided() {
 }
 
 #[tokio::test]
+async fn what_a_restored_store_has_is_live_at_once_and_not_all_that_led_there() {
+    let fleet = Fleet::start().await;
+    let a = &fleet.nodes[0];
+    for weight in [10, 90, 30] {
+        a.fixture.split("chat", weight).await;
+    }
+    let before = fleet.content.lock().unwrap().clone();
+    a.fixture.split("chat", 40).await;
+    fleet.sync().await;
+    *fleet.content.lock().unwrap() = before;
+    a.sync().await;
+    assert_eq!(a.state(), FleetState::Stopped);
+    let revision = a.fixture.revision();
+    a.keep(FleetSide::Theirs).await;
+    assert_eq!((a.state(), a.chat()), (FleetState::Following, 30));
+    assert_eq!(a.fixture.revision().0, revision.0 + 1);
+}
+
+#[tokio::test]
 async fn another_revision_of_the_same_number_is_another_store() {
     let fleet = Fleet::start().await;
     fleet.nodes[0].fixture.split("chat", 10).await;
