@@ -240,14 +240,7 @@ impl Controller {
             Some(entry.ordering.lock().await)
         };
         let mut run = entry.running.lock().await;
-        if let Some(changed) = self.changed_by_others(&run.record) {
-            if !run.record.machine.has_ended() {
-                end_superseded(&mut run, &changed);
-                self.owe(&mut run);
-                entry.show(&run.record);
-            }
-            return Err(RolloutError::Changed(changed));
-        }
+        self.check_unchanged(&entry, &mut run)?;
         let before = run.record.machine.clone();
         let action = self.take_command(&mut run, command, options)?;
         run.data.answers = answers;
@@ -288,6 +281,23 @@ impl Controller {
             return Err(RolloutError::NotSaved);
         }
         Ok(self.show_with_next(&entry.record()))
+    }
+
+    /// Ends a rollout whose routes others have changed, and refuses what was asked of it.
+    fn check_unchanged(
+        &self,
+        entry: &RolloutEntry,
+        run: &mut RunningRollout,
+    ) -> Result<(), RolloutError> {
+        let Some(changed) = self.changed_by_others(&run.record) else {
+            return Ok(());
+        };
+        if !run.record.machine.has_ended() {
+            end_superseded(run, &changed);
+            self.owe(run);
+            entry.show(&run.record);
+        }
+        Err(RolloutError::Changed(changed))
     }
 
     /// Tells the machine a command: its order.
