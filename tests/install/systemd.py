@@ -98,6 +98,9 @@ def machine():
         made = Machine(path)
         try:
             yield made
+        except BaseException as error:
+            error.add_note(made.ask("systemctl", "status", "--no-pager", "--full", "--lines=20", "switchback"))
+            raise
         finally:
             made.close()
 
@@ -205,6 +208,7 @@ def the_service_lives_under_systemd(made):
         start(booted)
         reload(booted)
         handed = hand_over(booted)
+        # Right after the hand-over, when the process before it may still be there: systemd does not see how the new one ends.
         killed = restarted_after(booted, "KILL", 20)
         hung = restarted_after(booted, "STOP", 30)
         waited = sockets_of_systemd(booted)
