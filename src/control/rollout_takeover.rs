@@ -148,6 +148,10 @@ impl Controller {
     /// The revision of this node after which changes of the routes of a rollout are its own, or by others: that with which
     /// it took up what was live before the rollout.
     fn base_here(&self, record: &RolloutRecord) -> Revision {
+        // A node that was away takes several revisions up in one, which names nobody's step.
+        if self.is_as_left(record) {
+            return self.table.load().revision();
+        }
         let base = record.fleet.as_ref().map_or(0, |place| place.base);
         let index = self.log.index();
         let mut last = None;
@@ -166,12 +170,7 @@ impl Controller {
             last = Some(mark.revision);
         }
         drop(index);
-        match found {
-            Some(revision) => revision,
-            // This node came later than that: what is live says whether all is as the rollout left it.
-            None if self.is_as_left(record) => self.table.load().revision(),
-            None => Revision(0),
-        }
+        found.unwrap_or(Revision(0))
     }
 
     /// True if the routes of a rollout have the weights that it gave them last.

@@ -295,9 +295,10 @@ def unknown_token(world):
 def invalid(world):
     """A domain that cannot be validated holds up no other, and its status says why."""
     _, bad = world.certificates()
-    wait_until("an error", lambda: world.certificates()[1].get("error"), 30)
+    # The authority may close a connection before the first answer: such an error is followed by another attempt.
+    wait_until("the reason", lambda: "(connection)" in world.certificates()[1].get("error", ""), 30)
     _, bad = world.certificates()
-    assert "not_after" not in bad and "(connection)" in bad["error"], bad
+    assert "not_after" not in bad, bad
     assert bad["next_order"] > bad.get("not_before", ""), bad
     with urllib.request.urlopen(f"http://127.0.0.1:{world.admin}/metrics") as answer:
         metrics = answer.read().decode()
