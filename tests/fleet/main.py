@@ -1,6 +1,5 @@
 """Three proxies and three members of etcd on loopback: changes, rollbacks, a lost quorum, kills, and the page of docs."""
 
-import contextlib
 import http.server
 import json
 import pathlib
@@ -387,32 +386,27 @@ def verdict(world):
     path = f"/v1/rollouts/{json.loads(text)['id']}"
     rollout = lambda: json.loads(a.get(path)[1])
     wait_until("all nodes count", lambda: rollout()["verdict"].get("nodes") == 3, 10)
-    failures = 0
-    while rollout()["state"] == "running":
-        assert failures < 12, rollout()
-        for node in world.nodes:
-            failures += fail_once(node, lambda: rollout()["state"] == "running")
-        # One of ten times one of the three is not counted in time: then each node fails once more.
-        with contextlib.suppress(AssertionError):
-            wait_until("it is taken back", lambda: rollout()["state"] == "rolled_back", 4)
+    for node in world.nodes:
+        assert rollout()["state"] == "running", rollout()
+        fail_once(node)
     wait_until("it is taken back", lambda: rollout()["state"] == "rolled_back", 10)
     words = rollout()["verdict"]["words"]
-    assert "counted on 3 of 3 nodes" in words, words
+    assert "(3 of 3)" in words and "counted on 3 of 3 nodes" in words, words
     world.all_have(0, "tools")
     world.agree()
     return f"taken back {time.monotonic() - started:.1f} s after its start: {words}"
 
 
-def fail_once(node, is_running):
-    """Sends requests until one of them fails, or the rollout is over."""
-    for number in range(5_000):
-        if number % 50 == 0 and not is_running():
-            return 0
+def fail_once(node):
+    """Sends requests until one of them fails."""
+    for _ in range(5_000):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{node.plain}/tools/bad", timeout=10).read()
         except urllib.error.HTTPError as error:
+            # A client that leaves before the end is no failure of the release.
+            error.read()
             assert error.code == 500, error
-            return 1
+            return
     raise AssertionError("no request came to green")
 
 
