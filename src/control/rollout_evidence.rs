@@ -175,6 +175,12 @@ mod tests {
         }
     }
 
+    /// One look, a second after the last one, at a canary of 5 percent.
+    fn look(reader: &mut EvidenceReader) -> Vec<Evidence> {
+        let second = Duration::from_secs(1);
+        reader.look(second, (5, 95), &Looked::default(), Vec::new())
+    }
+
     fn record(table: &OutcomeTable, outcome: Outcome, count: usize) {
         for _ in 0..count {
             table.record(0, outcome, Duration::from_millis(1), None);
@@ -186,12 +192,8 @@ mod tests {
         let cells = cells();
         record(&cells.canary, Outcome::Failed(502), 7);
         let mut reader = reader(&cells, 0.5);
-        let second = Duration::from_secs(1);
         let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
-        assert_eq!(
-            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
-            vec![nothing]
-        );
+        assert_eq!(look(&mut reader), vec![nothing]);
         assert!(!reader.has_traffic());
         record(&cells.canary, Outcome::Answered(500), 2);
         record(&cells.canary, Outcome::Cut(200), 1);
@@ -201,15 +203,12 @@ mod tests {
         some.started(Arm::Stable, 10);
         some.bad(Signal::Failures, 0, Arm::Canary, 2);
         some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
-        assert_eq!(
-            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
-            vec![some]
-        );
+        assert_eq!(look(&mut reader), vec![some]);
         let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
         later.settled(Arm::Canary, 3);
         later.settled(Arm::Stable, 10);
         assert_eq!(
-            reader.look(second, (5, 95), &Looked::default(), Vec::new()),
+            look(&mut reader),
             vec![later],
             "they are settled once they are old"
         );
@@ -229,12 +228,7 @@ mod tests {
         cells.stable.record_feedback(up, Revision(9), 1);
         let mut some = Evidence::of_step(2, Share::of_weights(5, 95));
         some.bad(Signal::NegativeFeedback, 0, Arm::Canary, 2);
-        let seen = reader.look(
-            Duration::from_secs(1),
-            (5, 95),
-            &Looked::default(),
-            Vec::new(),
-        );
+        let seen = look(&mut reader);
         assert_eq!(seen, vec![some]);
     }
 
@@ -258,12 +252,7 @@ mod tests {
         some.started(Arm::Canary, 3);
         some.passed(Signal::FirstByteLate, Arm::Canary, [2, 1, 0, 0]);
         some.bad(Signal::ClientErrors, 0, Arm::Canary, 1);
-        let seen = reader.look(
-            Duration::from_secs(1),
-            (5, 95),
-            &Looked::default(),
-            Vec::new(),
-        );
+        let seen = look(&mut reader);
         assert_eq!(seen, vec![some]);
     }
 
@@ -271,11 +260,10 @@ mod tests {
     fn the_first_moments_of_a_step_show_nothing_that_is_fine() {
         let cells = cells();
         let mut reader = reader(&cells, 3.0);
-        let second = Duration::from_secs(1);
         let steps: Vec<_> = (0..5)
             .map(|_| {
                 let is_early = reader.is_early();
-                reader.look(second, (5, 95), &Looked::default(), Vec::new());
+                look(&mut reader);
                 is_early
             })
             .collect();

@@ -106,6 +106,27 @@ impl Fleet {
         fleet
     }
 
+    /// A fleet whose first node gave `chat` these weights, and whose store went back to what it had before the last one.
+    pub(crate) async fn with_restored_store(weights: &[u32]) -> Self {
+        let fleet = Self::start().await;
+        let mut before = fleet.content.lock().unwrap().clone();
+        for weight in weights {
+            before = fleet.content.lock().unwrap().clone();
+            fleet.nodes[0].fixture.split("chat", *weight).await;
+        }
+        fleet.sync().await;
+        *fleet.content.lock().unwrap() = before;
+        fleet
+    }
+
+    /// The nodes, while there are three.
+    pub(crate) fn three(&self) -> [&Node; 3] {
+        let [a, b, c] = self.nodes.as_slice() else {
+            panic!("three nodes")
+        };
+        [a, b, c]
+    }
+
     pub(crate) async fn add(&mut self, name: &str) -> &Node {
         let folder = folder();
         let node = Node::open(&history_path(&folder), name, &self.content).await;

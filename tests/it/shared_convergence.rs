@@ -38,9 +38,7 @@ fn missing(progress: &FleetProgress) -> Vec<(&str, Option<&str>)> {
 async fn a_receipt_names_the_nodes_that_lack_a_change_until_all_have_it() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     let mut receipt = a.fixture.split("chat", 10).await;
     let progress = receipt.fleet.clone().unwrap();
     assert_eq!(
@@ -70,9 +68,7 @@ async fn a_receipt_names_the_nodes_that_lack_a_change_until_all_have_it() {
 #[tokio::test]
 async fn a_rollback_without_the_store_is_live_and_all_have_it_once_it_is_published() {
     let fleet = Fleet::start().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     a.fixture.split("chat", 10).await;
     fleet.sync().await;
     a.cut(true);
@@ -102,9 +98,7 @@ async fn a_node_that_goes_away_or_keeps_its_own_is_named_and_not_waited_for() {
     let fleet = Fleet::start().await;
     fleet.nodes[0].fixture.split("chat", 10).await;
     fleet.sync().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     a.cut(true);
     a.rollback_chat().await;
     b.fixture.split("chat", 50).await;
@@ -147,9 +141,7 @@ async fn a_rollback_in_dispute_waits_for_a_person_and_no_longer() {
     let fleet = Fleet::start().await;
     fleet.nodes[0].fixture.split("chat", 10).await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     a.cut(true);
     let mut receipt = a.fixture.rollback().await.unwrap();
     b.fixture.split("chat", 50).await;
@@ -167,12 +159,7 @@ async fn a_rollback_in_dispute_waits_for_a_person_and_no_longer() {
 
 #[tokio::test]
 async fn without_the_store_a_node_that_has_stopped_stays_so() {
-    let fleet = Fleet::start().await;
-    fleet.nodes[0].fixture.split("chat", 10).await;
-    let before = fleet.content.lock().unwrap().clone();
-    fleet.nodes[0].fixture.split("chat", 20).await;
-    fleet.sync().await;
-    *fleet.content.lock().unwrap() = before;
+    let fleet = Fleet::with_restored_store(&[10, 20]).await;
     let a = &fleet.nodes[0];
     a.sync().await;
     a.cut(true);

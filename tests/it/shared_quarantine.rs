@@ -44,9 +44,7 @@ async fn what_is_put_in_quarantine_on_one_node_is_there_on_all_until_any_lifts_i
 async fn a_node_without_the_store_holds_its_own_and_tells_it_later() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     a.cut(true);
     put(a, "alone").await;
     fleet.sync().await;

@@ -126,9 +126,7 @@ fn is_not_shared(answer: &Result<Rollout, RolloutError>) -> bool {
 async fn one_node_leads_and_another_one_when_its_lease_ends_or_it_leaves() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     for node in [a, b, c] {
         assert_eq!(node.leader().as_deref(), Some("a"));
     }
@@ -214,9 +212,7 @@ async fn the_rollout_of_a_node_that_is_gone_goes_on_on_the_leader_and_no_step_is
 async fn what_a_node_orders_of_a_rollout_that_another_one_runs_by_now_is_refused() {
     let fleet = Fleet::with_rollout().await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     fleet.end_lease("b");
     a.sync().await;
     assert_eq!(a.place().0, "a");
@@ -390,9 +386,7 @@ async fn a_damaged_document_of_a_rollout_is_written_again_by_the_node_that_runs_
 async fn a_command_on_a_node_that_does_not_know_that_it_has_lost_the_rollout_is_refused() {
     let fleet = Fleet::with_rollout().await;
     fleet.sync().await;
-    let [_, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [_, b, c] = fleet.three();
     c.command(Command::Pause).await.unwrap();
     c.command(Command::Resume).await.unwrap();
     // It has not followed yet.

@@ -18,9 +18,7 @@ async fn what_one_node_publishes_is_live_on_all_and_every_undo_stack_goes_the_sa
     let fleet = Fleet::start().await;
     fleet.sync().await;
     fleet.all_have(0);
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     for (node, weight) in [(a, 10), (b, 20), (c, 30)] {
         node.sync().await;
         let receipt = node.fixture.split("chat", weight).await;
@@ -57,9 +55,7 @@ async fn what_one_node_publishes_is_live_on_all_and_every_undo_stack_goes_the_sa
 async fn of_two_that_write_at_once_the_second_is_made_on_top_or_told_what_is_live() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     let base = Expected::Unchanged(c.fixture.revision());
     a.fixture.split("chat", 10).await;
     // It has not followed yet.
@@ -130,9 +126,7 @@ async fn what_a_person_contradicts_is_in_dispute_until_a_person_decides() {
         let fleet = Fleet::start().await;
         fleet.nodes[0].fixture.split("chat", 10).await;
         fleet.sync().await;
-        let [a, b, _] = fleet.nodes.as_slice() else {
-            panic!("three nodes")
-        };
+        let [a, b, _] = fleet.three();
         a.cut(true);
         a.rollback_chat().await;
         b.fixture.split("chat", 50).await;
@@ -158,9 +152,7 @@ async fn what_a_person_contradicts_is_in_dispute_until_a_person_decides() {
 async fn a_change_whose_answer_is_lost_is_said_to_be_unknown_and_made_once() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     a.store.loses_answer.store(true, Ordering::Release);
     let unknown = a
         .fixture
@@ -189,12 +181,7 @@ async fn a_change_whose_answer_is_lost_is_said_to_be_unknown_and_made_once() {
 #[tokio::test]
 async fn a_store_that_went_back_is_not_followed_before_a_person_has_decided() {
     for (side, chat) in [(FleetSide::Mine, 20), (FleetSide::Theirs, 10)] {
-        let fleet = Fleet::start().await;
-        fleet.nodes[0].fixture.split("chat", 10).await;
-        let before = fleet.content.lock().unwrap().clone();
-        fleet.nodes[0].fixture.split("chat", 20).await;
-        fleet.sync().await;
-        *fleet.content.lock().unwrap() = before;
+        let fleet = Fleet::with_restored_store(&[10, 20]).await;
         let a = &fleet.nodes[0];
         a.sync().await;
         assert_eq!((a.state(), a.chat()), (FleetState::Stopped, 20));
@@ -217,15 +204,8 @@ async fn a_store_that_went_back_is_not_followed_before_a_person_has_decided() {
 
 #[tokio::test]
 async fn what_a_restored_store_has_is_live_at_once_and_not_all_that_led_there() {
-    let fleet = Fleet::start().await;
+    let fleet = Fleet::with_restored_store(&[10, 90, 30, 40]).await;
     let a = &fleet.nodes[0];
-    for weight in [10, 90, 30] {
-        a.fixture.split("chat", weight).await;
-    }
-    let before = fleet.content.lock().unwrap().clone();
-    a.fixture.split("chat", 40).await;
-    fleet.sync().await;
-    *fleet.content.lock().unwrap() = before;
     a.sync().await;
     assert_eq!(a.state(), FleetState::Stopped);
     let revision = a.fixture.revision();
@@ -241,9 +221,7 @@ async fn another_revision_of_the_same_number_is_another_store() {
     let before = fleet.content.lock().unwrap().clone();
     fleet.nodes[0].fixture.split("chat", 20).await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     a.cut(true);
     a.sync().await;
     *fleet.content.lock().unwrap() = before;
@@ -283,12 +261,7 @@ async fn what_was_taken_up_once_and_is_read_wrongly_is_read_anew_and_stops_nobod
 
 #[tokio::test]
 async fn what_is_kept_without_an_answer_stays_live() {
-    let fleet = Fleet::start().await;
-    fleet.nodes[0].fixture.split("chat", 10).await;
-    let before = fleet.content.lock().unwrap().clone();
-    fleet.nodes[0].fixture.split("chat", 20).await;
-    fleet.sync().await;
-    *fleet.content.lock().unwrap() = before;
+    let fleet = Fleet::with_restored_store(&[10, 20]).await;
     let a = &fleet.nodes[0];
     a.sync().await;
     a.cut(true);
@@ -316,9 +289,7 @@ async fn what_does_not_fit_the_fleet_is_refused_or_disputed_and_holds_up_nobody_
     };
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, _] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, _] = fleet.three();
     a.fixture.apply(put("tools", "/old")).await;
     a.fixture.apply(put("tools", "/new")).await;
     fleet.sync().await;
@@ -400,9 +371,7 @@ async fn a_new_node_and_one_that_was_away_for_long_begin_with_a_whole_table() {
 async fn a_whole_table_a_removal_and_endpoints_are_followed_like_a_split() {
     let fleet = Fleet::start().await;
     fleet.sync().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     let table = document(40, 60);
     let live = Expected::Unchanged(b.fixture.revision());
     b.fixture

@@ -34,9 +34,7 @@ fn left(work: &Work) -> Vec<String> {
 #[tokio::test]
 async fn a_release_is_drained_once_no_node_has_anything_in_flight_on_it() {
     let fleet = Fleet::start().await;
-    let [a, b, c] = fleet.nodes.as_slice() else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = fleet.three();
     fleet.sync().await;
     let held = request(b);
     fleet.sync().await;
