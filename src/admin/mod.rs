@@ -47,6 +47,7 @@
 //! | `/v1/backups` | GET, POST | the backups that the proxy makes by itself; makes one now |
 //! | `/v1/fleet` | GET | the nodes that share the table, and what each has taken up |
 //! | `/v1/fleet/keep` | POST | ends the disputes of this node |
+//! | `/v1/fleet/offers` | POST | rollbacks of another node, which this one makes as well |
 //! | `/v1/events` | GET | what happens, as server-sent events |
 //! | `/v1/kpis` | GET | key figures of routes and releases |
 //! | `/v1/calibration` | GET | rehearsals of the judge with two halves of one release |

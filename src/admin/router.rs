@@ -54,7 +54,9 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .merge(limited(whole, most_of_a_table, &state))
         .with_state(state.clone())
         .route("/openapi.json", get(move || described(document.clone())));
-    let back = limited(back, most, &state).with_state(state.clone());
+    let (offers, _) = offers().split_for_parts();
+    let back = limited(back, most, &state).merge(limited(offers, most_of_a_table, &state));
+    let back = back.with_state(state.clone());
     let streams = limited(streams, most, &state).with_state(state.clone());
     let sessions = BrowserSessions::new(bound.port(), settings.tls.is_some());
     let authenticator = Arc::new(Authenticator::new(access, sessions));
@@ -90,7 +92,14 @@ fn limited(router: Router<AdminState>, limit: usize, state: &AdminState) -> Rout
 
 /// The API as an `OpenAPI` document.
 fn document(tokens: bool) -> Bytes {
-    let parts = [small(), whole_tables(), rollbacks(), streams(), probes()];
+    let parts = [
+        small(),
+        whole_tables(),
+        rollbacks(),
+        offers(),
+        streams(),
+        probes(),
+    ];
     let parts = parts.map(OpenApiRouter::into_openapi);
     let all = parts.into_iter().chain([sessions().into_openapi()]);
     openapi::document(all, tokens)
@@ -206,6 +215,11 @@ fn rollbacks() -> OpenApiRouter<AdminState> {
         .routes(routes!(rollouts::command_rollout))
         .routes(routes!(fleet::read_fleet))
         .routes(routes!(fleet::keep_in_fleet))
+}
+
+/// Rollbacks of another node, which may be of a whole table.
+fn offers() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default().routes(routes!(fleet::offer_to_fleet))
 }
 
 /// Responses that last: they have a limit of their own, so that they take no place of a read.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::{FleetPeer, Timestamp};
 use crate::model::{Digest, LocalRollback, ReleaseName, Revision, TablePart, Version};
 
 /// State of a node towards the store of its fleet.
@@ -59,6 +59,9 @@ pub struct FleetStatus {
     /// Nodes that had reported, and have said nothing for longer than their lease; for 15 minutes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneNode>,
+    /// The other nodes, as this one reaches them without the store (`[fleet.peers]`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<FleetPeer>,
 }
 
 /// Work in flight on one version of a release, on all nodes.

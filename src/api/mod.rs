@@ -16,6 +16,7 @@ mod feedback;
 mod flag_kpis;
 mod flags;
 mod fleet;
+mod fleet_offer;
 mod going_back;
 mod import;
 mod kpis;
@@ -70,6 +71,7 @@ pub use self::{
         FleetKeepRequest, FleetLeader, FleetNode, FleetProgress, FleetSide, FleetState,
         FleetStatus, FleetWork, GoneNode, MissingNode, NodeWork,
     },
+    fleet_offer::{FleetOffer, FleetOfferAnswer, FleetPeer, OfferOutcome, OfferedRollback},
     going_back::{GoingBack, ReturnCommand},
     import::{Conflict, ConflictPolicy, ImportReport},
     kpis::{

@@ -100,7 +100,29 @@ fn shown(status: &FleetStatus) -> String {
         };
         let _ = writeln!(text, "  rolled back here: {} ({state})", rollback.part);
     }
-    text + &nodes(status)
+    text + &peers(status) + &nodes(status)
+}
+
+/// What the other nodes have of the rollbacks that the fleet does not have yet, and why not the rest.
+fn peers(status: &FleetStatus) -> String {
+    let mut text = String::new();
+    let asked = status.peers.iter().filter(|peer| peer.offered_at.is_some());
+    for peer in asked.filter(|peer| peer.taken > 0 || peer.reason.is_some()) {
+        let name = peer.node.as_deref().unwrap_or(&peer.url);
+        let taken = if peer.taken == 0 {
+            "none".to_owned()
+        } else {
+            peer.taken.to_string()
+        };
+        let reason = peer.reason.as_deref().map(clean);
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let _ = writeln!(
+            text,
+            "  rolled back on {} as well: {taken}{reason}",
+            clean(name)
+        );
+    }
+    text
 }
 
 /// The nodes, each with the time of its report: what a node without the store knows of the others is old.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::FleetPeerSettings;
 use crate::model::{HookUrl, HumanDuration, Problem, Scheme};
 
 /// Shortest and longest lease.
@@ -44,6 +45,9 @@ pub struct FleetSettings {
     /// File with the user's password, with only white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
+    /// The other nodes, to which rollbacks are offered while etcd is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<FleetPeerSettings>,
 }
 
 fn default_prefix() -> String {
@@ -68,11 +72,17 @@ impl FleetSettings {
                 visit(at.into(), file);
             }
         }
+        if let Some(peers) = &mut self.peers {
+            peers.each_path(visit);
+        }
     }
 
     /// Checks what can be said without reaching etcd.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         self.check_members(found);
+        if let Some(peers) = &self.peers {
+            peers.check(found);
+        }
         if !is_name(&self.prefix) {
             let message = format!("`{}` is not a prefix", self.prefix);
             let problem = Problem::new("fleet.prefix", message);
@@ -131,9 +141,7 @@ impl FleetSettings {
                 let problem = Problem::new(at.as_str(), format!("`{origin}` is there twice"));
                 found.push(problem.hint("name each member once"));
             }
-            let is_here = origin.host() == "localhost"
-                || origin.ip().is_some_and(|address| address.is_loopback());
-            if is_secret && origin.scheme() == Scheme::Http && !is_here {
+            if is_secret && origin.scheme() == Scheme::Http && !origin.is_loopback() {
                 let message = "the password would go over the network without TLS";
                 let problem = Problem::new(at, message);
                 found.push(problem.hint("write `https://`"));

@@ -50,9 +50,7 @@ impl Kubernetes {
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
         if let Some(url) = &self.url {
             let origin = url.origin();
-            let is_here = origin.host() == "localhost"
-                || origin.ip().is_some_and(|address| address.is_loopback());
-            if origin.scheme() == Scheme::Http && !is_here {
+            if origin.scheme() == Scheme::Http && !origin.is_loopback() {
                 let message = "the token would go over the network without TLS";
                 let problem = Problem::new("discovery.kubernetes.url", message);
                 found.push(problem.hint("write `https://`; `http://` is for this machine only"));

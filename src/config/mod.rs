@@ -26,6 +26,7 @@ mod environment;
 mod feedback;
 mod file;
 mod fleet;
+mod fleet_peers;
 mod hooks;
 mod kubernetes;
 mod limits;
@@ -64,6 +65,7 @@ pub use self::{
     feedback::{Feedback, FeedbackForm},
     file::{Config, Headers, Traceparent, Underscores},
     fleet::FleetSettings,
+    fleet_peers::FleetPeerSettings,
     hooks::{HookFormat, HookSpec},
     kubernetes::Kubernetes,
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},

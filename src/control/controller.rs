@@ -22,6 +22,7 @@ use super::{
     idempotency::{IdempotencyStore, KeyGuard},
     kpi_board::KpiBoard,
     metrics,
+    offers::Offers,
     quarantine::Quarantine,
     readiness::ReadinessCheck,
     receipt::Receipts,
@@ -77,6 +78,7 @@ pub struct Controller {
     pub(super) calibration: Calibration,
     pub(super) certificates: CertificateDesk,
     pub(super) shared: SharedTable,
+    pub(super) offers: Offers,
     pub(super) figures: Arc<FigureBoard>,
 }
 
@@ -165,6 +167,7 @@ impl Controller {
             calibration,
             certificates: CertificateDesk::default(),
             shared: SharedTable::default(),
+            offers: Offers::default(),
             figures: Arc::default(),
         }
     }
@@ -185,6 +188,7 @@ impl Controller {
             self.run_events(),
             Box::pin(self.run_backups()),
             Box::pin(self.run_fleet()),
+            Box::pin(self.run_offers()),
             Box::pin(self.run_shared_work()),
             Box::pin(self.run_figures())
         );

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use super::{revision_log::RevisionLog, rollout_record, shared::SharedState};
+use super::{revision_log::RevisionLog, rollout_record, shared_state::SharedState};
 use crate::{
-    api::{FleetState, VerificationVerdict},
+    api::{FleetState, OfferOutcome, VerificationVerdict},
     model::{Cause, HookName},
     rollout::State,
     telemetry::names,
@@ -53,6 +53,17 @@ pub(super) fn set_fleet(state: &SharedState) {
     gauge!(names::FLEET_BLOCKED.0).set(f64::from(u8::from(state.blocked.is_some())));
     let contact = state.contact.map_or(0, |at| at.millis() / 1_000);
     gauge!(names::FLEET_CONTACT.0).set(contact as f64);
+}
+
+/// Counts an offer of rollbacks to another node, by what it does; `None` if it does not answer.
+pub(super) fn count_offer(outcome: Option<OfferOutcome>) {
+    let outcome = match outcome {
+        Some(OfferOutcome::Taken) => "taken",
+        Some(OfferOutcome::Known) => "known",
+        Some(OfferOutcome::Refused) => "refused",
+        None => "failed",
+    };
+    counter!(names::FLEET_OFFERS.0, "outcome" => outcome).increment(1);
 }
 
 /// Says whether this node leads its fleet.

@@ -4,33 +4,22 @@
 //! A node that shares nothing has all of this empty, and no task.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{Notify, watch};
 
-use super::{ControlError, clock::now, leadership::Leadership};
+use super::{clock::now, leadership::Leadership, shared_state::SharedState};
 use crate::{
-    api::{FleetNode, FleetState, GoneNode, Timestamp},
-    model::{Actor, Author, ChangeError, ChangeSet, SharedMark, TablePart, TableState},
-    shared_table::{
-        ChangeKind, Followed, LocalRollbacks, SharedRevision, SharedStore, apply_all, keep_parts,
-    },
+    api::FleetState,
+    model::{Actor, Author, ChangeSet, SharedMark},
+    shared_table::SharedStore,
     table::Swapped,
 };
-
-/// Longest time without an answer of the store after which it is taken for the same one.
-const SURE: Duration = Duration::from_secs(10);
-
-/// Number of nodes up to which each reads the reports of all with every change.
-const SMALL_FLEET: u32 = 16;
-/// Pause between two such reads in a larger fleet, for each node.
-const READ_PAUSE: Duration = Duration::from_millis(30);
 
 /// The place of this node in its fleet.
 #[derive(Debug, Default)]
@@ -48,6 +37,8 @@ pub(super) struct SharedTable {
     pub(super) working: tokio::sync::Mutex<()>,
     // Counts what happened in the fleet, for those who wait for something there, and them.
     news: watch::Sender<u64>,
+    // Counts the rollbacks that were made or taken here.
+    rollbacks: watch::Sender<u64>,
     waiting: AtomicUsize,
 }
 
@@ -56,40 +47,6 @@ pub(super) struct SharedTable {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) store: Arc<dyn SharedStore>,
-}
-
-/// The fleet as this node knows it.
-#[derive(Debug, Default)]
-pub(super) struct SharedState {
-    /// Revision of the fleet that is taken up.
-    pub(super) revision: u64,
-    /// Identifier of that revision, if it is known.
-    pub(super) id: Option<String>,
-    /// The table of the fleet; none until it was read.
-    pub(super) table: Option<TableState>,
-    /// Revision of that table: at a start it is read again from an earlier one on.
-    pub(super) read: u64,
-    pub(super) rollbacks: LocalRollbacks,
-    pub(super) standing: FleetState,
-    /// The reason, where it does not follow.
-    pub(super) reason: Option<String>,
-    /// The reason, where the table of the fleet cannot be live here.
-    pub(super) blocked: Option<String>,
-    pub(super) contact: Option<Timestamp>,
-    /// The same moment by a clock that nobody sets.
-    pub(super) answered_at: Option<Instant>,
-    /// Revision of the fleet that all workers have taken up.
-    pub(super) taken_up: u64,
-    /// True if what the fleet has is live, and a worker has not taken it up yet.
-    pub(super) is_spreading: bool,
-    pub(super) nodes: Vec<FleetNode>,
-    /// Nodes that have said nothing for longer than their lease.
-    pub(super) gone: Vec<GoneNode>,
-    pub(super) nodes_read_at: Option<Timestamp>,
-    /// The same moment by a clock that nobody sets.
-    pub(super) nodes_read: Option<Instant>,
-    /// Version of the store when the nodes were read.
-    pub(super) nodes_version: u64,
 }
 
 /// One who waits for something in the fleet: as long as there are any, the reports of the nodes are read as they come.
@@ -111,6 +68,7 @@ impl SharedTable {
                 state.revision = mark.revision;
                 state.id.clone_from(&mark.id);
                 state.rollbacks = mark.rollbacks.clone().into();
+                state.changes.begin(mark.revision);
             }
             state.standing = FleetState::Alone;
             state.reason = Some("the store was not reached yet".to_owned());
@@ -164,8 +122,19 @@ impl SharedTable {
             let parts = parts.parts();
             state.rollbacks.roll_back(parts, &id, of, by_machine);
         }
-        self.wake();
+        self.tell_of_rollbacks();
         self.mark()
+    }
+
+    /// Says that this node has rollbacks that the fleet does not have.
+    pub(super) fn tell_of_rollbacks(&self) {
+        self.rollbacks.send_modify(|count| *count += 1);
+        self.wake();
+    }
+
+    /// News of rollbacks that were made or taken here.
+    pub(super) fn rollbacks_made(&self) -> watch::Receiver<u64> {
+        self.rollbacks.subscribe()
     }
 
     /// Lets the loops follow the fleet.
@@ -216,150 +185,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-// === impl SharedState ===
-
-impl SharedState {
-    /// The table and its revision, if changes can be made on it.
-    ///
-    /// # Errors
-    /// When the node does not follow the store.
-    pub(super) fn base(&self) -> Result<&TableState, ControlError> {
-        let table = self.table.as_ref();
-        let table = table.filter(|_| self.read == self.revision);
-        if let (FleetState::Following, Some(table)) = (self.standing, table) {
-            return Ok(table);
-        }
-        Err(ControlError::NotShared {
-            reason: self.reason.clone().unwrap_or_default(),
-            is_unknown: false,
-        })
-    }
-
-    /// Takes up the next revision of the fleet. Of one that the process before has taken up only the table is made.
-    ///
-    /// # Errors
-    /// The reason when it does not lead to the table that it names: this version must not follow it then.
-    pub(super) fn take(&mut self, number: u64, revision: &SharedRevision) -> Result<(), String> {
-        let before = self.table.clone().unwrap_or_default();
-        if number != self.read + 1 {
-            return Err(format!("revision {} is the one before it here", self.read));
-        }
-        let table = apply_all(&revision.changes, &before).map_err(|error| error.to_string())?;
-        if table.spec.digest() != revision.digest {
-            return Err("its changes do not lead to the table that it names".to_owned());
-        }
-        if number > self.revision {
-            self.rollbacks.follow(Followed {
-                kind: revision.kind,
-                parts: &parts_between(&before, &table),
-                settles: &revision.settles,
-            });
-            self.revision = number;
-            self.id = Some(revision.id.clone());
-        }
-        self.read = number;
-        self.table = Some(table);
-        Ok(())
-    }
-
-    /// Forgets the table of the fleet, but for the number that is taken up: the store is read anew.
-    pub(super) fn forget(&mut self, revision: u64) {
-        (self.revision, self.id, self.read, self.table) = (revision, None, 0, None);
-    }
-
-    /// Begins before the first revision of the fleet.
-    pub(super) fn begin_empty(&mut self) {
-        (self.read, self.table) = (0, Some(TableState::default()));
-    }
-
-    /// The identifier of the revision that is taken up, if the store may be another one by now: the node starts, was without
-    /// it, or stood still.
-    pub(super) fn unverified(&self) -> Option<String> {
-        let is_recent = self.answered_at.is_some_and(|at| at.elapsed() < SURE);
-        // The clock that nobody sets stands still in a machine that sleeps; the other one may have been set back.
-        let away = |contact: Timestamp| now().millis().abs_diff(contact.millis());
-        let is_near = self
-            .contact
-            .is_some_and(|contact| u128::from(away(contact)) < SURE.as_millis());
-        let is_sure = self.standing == FleetState::Following && is_recent && is_near;
-        self.id.clone().filter(|_| !is_sure)
-    }
-
-    /// True if the reports of the nodes are to be read again. Each of a large fleet reads them less often, or a change would
-    /// cost the store a read of all by all.
-    pub(super) fn is_report_due(&self) -> bool {
-        let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        let pause = if nodes > SMALL_FLEET {
-            READ_PAUSE.saturating_mul(nodes)
-        } else {
-            Duration::ZERO
-        };
-        self.nodes_read.is_none_or(|read| read.elapsed() >= pause)
-    }
-
-    /// The table that is to be live on this node: that of the fleet, and beside it what was rolled back here.
-    pub(super) fn wanted(&self, live: &TableState) -> Result<TableState, ChangeError> {
-        let table = self.table.as_ref().filter(|_| self.read == self.revision);
-        let Some(table) = table else {
-            return Ok(live.clone());
-        };
-        let kept = self.rollbacks.all().iter().map(|one| &one.part);
-        let wanted = keep_parts(table, kept, live)?;
-        // Of versions that the fleet does not know this node keeps what it had, for the way back.
-        let is_known = |(key, roster): (_, _)| live.rosters.get(key) == Some(roster);
-        let rosters = if wanted.rosters.iter().all(is_known) {
-            Arc::clone(&live.rosters)
-        } else {
-            let mut rosters = (*live.rosters).clone();
-            let new = wanted.rosters.iter();
-            rosters.extend(new.map(|(key, roster)| (key.clone(), Arc::clone(roster))));
-            Arc::new(rosters)
-        };
-        Ok(TableState { rosters, ..wanted })
-    }
-
-    /// Notes the reason for which the table of the fleet cannot be live here, or that it is.
-    pub(super) fn block(&mut self, reason: Option<String>) {
-        if let Some(reason) = reason.as_ref().filter(|_| self.blocked != reason) {
-            tracing::error!(reason, "what the fleet has cannot be live on this node");
-        }
-        self.blocked = reason;
-    }
-
-    pub(super) fn answered(&mut self) {
-        (self.contact, self.answered_at) = (Some(now()), Some(Instant::now()));
-    }
-
-    pub(super) fn stop(&mut self, standing: FleetState, reason: String) {
-        if self.standing != standing {
-            tracing::warn!(%reason, state = ?standing, "this node does not follow its fleet");
-        }
-        self.standing = standing;
-        self.reason = Some(reason);
-    }
-
-    pub(super) fn follow_again(&mut self) {
-        if self.standing != FleetState::Following {
-            tracing::info!(revision = self.revision, "this node follows its fleet");
-        }
-        self.standing = FleetState::Following;
-        self.reason = None;
-    }
-}
-
-/// The parts that differ between two tables.
-pub(super) fn parts_between(before: &TableState, after: &TableState) -> BTreeSet<TablePart> {
-    ChangeSet::between(before, after).parts().collect()
-}
-
-/// The origin of a change, by its author.
-pub(super) fn kind_of(by: &Author) -> ChangeKind {
-    match by.actor {
-        Actor::System => ChangeKind::Machine,
-        Actor::Api | Actor::File => ChangeKind::Human,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,26 +196,5 @@ mod tests {
             async { tokio::join!(shared.begun(), shared.begun(), async { shared.begin() }) };
         let begun = tokio::time::timeout(Duration::from_secs(5), loops).await;
         assert!(begun.is_ok(), "one of them waits for ever");
-    }
-
-    #[test]
-    fn a_clock_that_is_set_hides_no_silence_of_the_store() {
-        let mut state = SharedState {
-            id: Some("a-1".to_owned()),
-            standing: FleetState::Following,
-            ..SharedState::default()
-        };
-        state.answered();
-        assert_eq!(state.unverified(), None);
-        let hour = 3_600_000;
-        for contact in [now().millis() - hour, now().millis() + hour] {
-            state.contact = Some(Timestamp::from_millis(contact));
-            assert!(state.unverified().is_some(), "{contact}");
-        }
-        state.answered();
-        state.answered_at = state
-            .answered_at
-            .and_then(|at| at.checked_sub(Duration::from_secs(20)));
-        assert!(state.unverified().is_some());
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     Controller,
     clock::now,
-    shared::SharedState,
+    shared_state::SharedState,
     watch_set::ReleaseKey,
     work::{is_weighed, keeps_sessions},
 };

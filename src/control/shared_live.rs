@@ -1,23 +1,26 @@
-//! A table of the fleet becomes live on this node: the one way for what a node publishes itself and for what it follows.
+//! A table of the fleet becomes live on this node: the one way for what a node publishes itself, for what it follows, and for
+//! the rollbacks that another node offers.
 //!
-//! It is committed already, so it is live first and then on the disk, like a rollback.
+//! It is committed already, or a rollback, so it is live first and then on the disk.
 
 use std::sync::Arc;
 
 use super::{
     ControlError, Controller,
     clock::now_ms,
+    offered_rollback::with_offered,
     resolve::{ResolvedNames, await_addresses, set_rosters},
     swap::AppliedSwap,
 };
 use crate::{
+    api::OfferedRollback,
     history::{Entry, FullWeight, StoredRevision},
     model::{
         Author, Cause, Change, ChangeSet, Digest, Revision, RevisionRecord, SharedMark, TablePart,
         TableSpec, TableState,
     },
     shared_table::{ChangeKind, SharedRevision, changes_between},
-    table::{Draft, Leave, RoutingTable, StackChange, UndoEntry, compile},
+    table::{Draft, Leave, RoutingTable, StackChange, Swapped, UndoEntry, compile},
 };
 
 /// Number of attempts while rollbacks are faster.
@@ -31,6 +34,8 @@ pub(super) struct Occasion {
     pub(super) leave: Leave,
     /// The change as it was asked for on this node, with its cause and the digest of its request.
     pub(super) asked: Option<(Change, Cause, Option<Digest>)>,
+    /// Rollbacks of another node, which this one makes as well.
+    pub(super) offered: Vec<OfferedRollback>,
 }
 
 /// A table to be swapped in, and where it goes on the undo stack.
@@ -58,6 +63,7 @@ impl Occasion {
                 cut: revision.cut,
             },
             asked: None,
+            offered: Vec::new(),
         }
     }
 }
@@ -95,7 +101,7 @@ impl Controller {
     }
 
     async fn next_of_fleet(&self, occasion: &Occasion) -> Result<Option<Next<'_>>, ControlError> {
-        let (live, wanted) = self.wanted()?;
+        let (live, wanted) = self.wanted(&occasion.offered)?;
         let before = live.state();
         let touched = ChangeSet::between(&before, &wanted);
         if touched.parts().next().is_none() && wanted.spec.digest() == live.digest() {
@@ -118,11 +124,40 @@ impl Controller {
     }
 
     /// The live table, and that which is to be live. A rollback is in both or in neither.
-    fn wanted(&self) -> Result<(Arc<RoutingTable>, TableState), ControlError> {
+    fn wanted(
+        &self,
+        offered: &[OfferedRollback],
+    ) -> Result<(Arc<RoutingTable>, TableState), ControlError> {
         let _index = self.log.index();
         let live = self.table.load();
-        let wanted = self.shared.state().wanted(&live.state())?;
+        let wanted = if offered.is_empty() {
+            self.shared.state().wanted(&live.state())?
+        } else {
+            with_offered(&live.state(), offered)?
+        };
         Ok((live, wanted))
+    }
+
+    /// Swaps, and notes the rollbacks that another node has offered, in one step.
+    fn swap_noting(
+        &self,
+        (draft, revision, parent): (Draft, Revision, Revision),
+        undo: StackChange,
+        offered: &[OfferedRollback],
+        set: impl Fn(&Draft),
+    ) -> Option<Swapped> {
+        let mut state = self.shared.state();
+        if !state.takes(offered) {
+            return None;
+        }
+        let swapped = self
+            .table
+            .publish_after(draft, revision, parent, undo, now_ms(), set)
+            .ok()?;
+        for one in offered {
+            state.rollbacks.take(one.rollback.clone());
+        }
+        Some(swapped)
     }
 
     /// The nearest level of the undo stack at which the parts that go back are as they will be.
@@ -164,10 +199,8 @@ impl Controller {
             return None;
         }
         let (revision, parent) = (self.log.history.reserve(), live.revision());
-        let swapped = self
-            .table
-            .publish_after(draft, revision, parent, undo, now_ms(), set)
-            .ok()?;
+        let place = (draft, revision, parent);
+        let swapped = self.swap_noting(place, undo, &occasion.offered, set)?;
         let (change, cause, request) = record_parts(occasion, level.as_ref(), (&before, &after));
         let record = RevisionRecord {
             revision,

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    clock::now,
-    revision_log::RevisionLog,
-    shared::{Node, SharedState},
-};
+use super::{clock::now, revision_log::RevisionLog, shared::Node, shared_state::SharedState};
 use crate::{
     api::{FleetNode, FleetProgress, FleetState, MissingNode},
     model::{LocalRollback, Revision, TablePart},

@@ -6,8 +6,9 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     clock::now_ms,
     proposal::Proposal,
-    shared::{Node, kind_of, parts_between},
+    shared::Node,
     shared_live::Occasion,
+    shared_state::{kind_of, parts_between},
     swap::AppliedSwap,
     withdrawal::Withdrawal,
 };
@@ -62,6 +63,7 @@ impl Controller {
             by,
             leave: proposal.leave(),
             asked: Some((proposal.change, proposal.cause, request)),
+            offered: Vec::new(),
         };
         let Some(swap) = self.bring_live(&occasion).await? else {
             return Err(ControlError::NotShared {
@@ -113,8 +115,8 @@ impl Controller {
         let table = apply_all(&changes, base)?;
         let parts = parts_between(base, &table);
         let kind = kind_of(by);
-        let settles = state.rollbacks.ids_of(&parts);
-        if kind == ChangeKind::Machine && !settles.is_empty() {
+        let settled = state.rollbacks.of_parts(&parts);
+        if kind == ChangeKind::Machine && !settled.is_empty() {
             return Err(ControlError::NotShared {
                 reason:
                     "a person rolled this back on this node, and the fleet does not have that yet"
@@ -134,11 +136,10 @@ impl Controller {
             kind,
             changes,
             digest: table.spec.digest(),
-            settles,
             leave: cause,
             leave_by_route: by_route.map(|all| (*all).clone()).unwrap_or_default(),
             cut,
-            ..new_revision(node, by.clone())
+            ..new_revision(node, by.clone()).settling(&settled)
         };
         Ok(Draft {
             number,
@@ -170,9 +171,8 @@ impl Controller {
                 kind: ChangeKind::Rollback,
                 changes,
                 digest: table.spec.digest(),
-                settles: rollbacks.iter().map(|one| one.id.clone()).collect(),
                 leave: Leave::ROLLBACK.cause,
-                ..new_revision(node, by)
+                ..new_revision(node, by).settling(rollbacks)
             },
             table,
         })

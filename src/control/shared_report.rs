@@ -2,14 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    ControlError, Controller,
-    clock::now,
-    shared::{Node, parts_between},
-};
+use super::{ControlError, Controller, clock::now, shared::Node, shared_state::parts_between};
 use crate::{
     api::FleetNode,
-    model::{Actor, Author, LocalRollback},
+    model::{Actor, Author, LocalRollback, RevisionRecord},
     shared_table::{Reports, StoreError},
     telemetry::ErrorChain,
 };
@@ -78,7 +74,7 @@ impl Controller {
         if rollbacks.is_empty() {
             return Ok(());
         }
-        let by = self.author_of_rollbacks();
+        let by = self.author_of_rollbacks(&rollbacks);
         match self.draft_of_rollbacks(node, by, &rollbacks) {
             Ok(draft) => self.commit(node, draft).await.map_err(Failure::from),
             Err(error) if is_misfit(&error) => {
@@ -108,12 +104,21 @@ impl Controller {
         }
     }
 
-    /// The author of the latest rollback that is live here.
-    fn author_of_rollbacks(&self) -> Author {
+    /// The author of the last of some rollbacks: that of the first record which has it.
+    pub(super) fn author_of_rollbacks(&self, rollbacks: &[LocalRollback]) -> Author {
+        let last = rollbacks.last();
+        let has_it = |record: &RevisionRecord| {
+            let mark = record.shared.as_ref();
+            mark.is_some_and(|mark| {
+                mark.rollbacks
+                    .iter()
+                    .any(|one| Some(&one.id) == last.map(|last| &last.id))
+            })
+        };
         let index = self.log.index();
-        let mut latest = index.kept().values().rev();
-        let latest = latest.find(|kept| kept.record.cause.is_rollback());
-        let by = latest.map(|kept| Author {
+        let mut all = index.kept().values();
+        let made = all.find(|kept| has_it(&kept.record));
+        let by = made.map(|kept| Author {
             idempotency_key: None,
             group: None,
             ..kept.record.author.clone()

@@ -43,6 +43,7 @@ impl Controller {
             nodes_read_at: state.nodes_read_at,
             in_flight: sum(&state.nodes),
             gone: state.gone.clone(),
+            peers: self.offers.shown(state.rollbacks.all()),
         }
     }
 
@@ -129,6 +130,7 @@ impl Controller {
             kind: ChangeKind::Human,
             leave: Leave::SPLIT,
             asked: None,
+            offered: Vec::new(),
         };
         if let Some(swap) = self.bring_live(&occasion).await? {
             self.finish(swap).await;

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     ControlError, Controller, metrics,
-    shared::{Node, parts_between},
+    shared::Node,
     shared_live::Occasion,
     shared_publish::MOST_OVERTAKEN,
     shared_report::{Failure, author},
+    shared_state::parts_between,
     swap::AppliedSwap,
 };
 use crate::{
@@ -263,8 +264,7 @@ impl Controller {
                 }
                 (state.revision, state.id) = (number, None);
             }
-            state.table = Some(table);
-            state.read = number;
+            state.begin_whole(number, table);
         }
         Ok(())
     }
@@ -277,6 +277,7 @@ impl Controller {
             kind: ChangeKind::Human,
             leave: Leave::SPLIT,
             asked: None,
+            offered: Vec::new(),
         };
         self.bring(&occasion).await;
         Ok(())
@@ -356,7 +357,7 @@ fn unreadable(number: u64, error: &(dyn std::error::Error + 'static)) -> Failure
 
 /// The pause after so many failures in a row: between half and all of a time that doubles, so that the nodes of a fleet do
 /// not all come at once.
-fn pause(failed: u32, random: f64) -> Duration {
+pub(super) fn pause(failed: u32, random: f64) -> Duration {
     let (first, longest) = PAUSES;
     let doubled = first.saturating_mul(1 << failed.saturating_sub(1).min(16));
     doubled.min(longest).mul_f64(0.5 + random / 2.0)

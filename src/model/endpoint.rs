@@ -84,6 +84,11 @@ impl EndpointUrl {
         self.host.parse().ok()
     }
 
+    /// True if what is sent there does not leave this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.host() == "localhost" || self.ip().is_some_and(|address| address.is_loopback())
+    }
+
     /// `host:port` as in a `Host` field; without the scheme's default port.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') {

@@ -33,6 +33,9 @@ pub struct LocalRollback {
     /// True if a person changed the part elsewhere: a person decides which of the two stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disputed: bool,
+    /// Identifiers of earlier ones of the part, from which this one went further back; the latest 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
 }
 
 /// The revision of the fleet that a node had taken up when it made a record, and its own rollbacks beside it.

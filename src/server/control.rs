@@ -10,8 +10,9 @@ use tokio::{
 use super::{
     Options, ServerError,
     certificates::Certificates,
-    etcd_store, exporters, flag_tokens,
+    exporters, flag_tokens,
     fleet_keys::FleetKeys,
+    fleet_node,
     fleet_tasks::FleetTasks,
     hooks,
     inherited::{Inherited, ListenerSockets, Section},
@@ -95,7 +96,7 @@ pub(super) fn open_controller(
     )
     .map_err(ServerError::Control)
     .and_then(|controller| {
-        etcd_store::join(config, &controller)?;
+        fleet_node::join(config, &controller)?;
         Ok(controller)
     })
     .inspect(|controller| {

@@ -5,19 +5,15 @@
 //! so of two nodes that write at once one wins.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use tokio::sync::Mutex;
 
-use super::{ServerError, etcd_documents::EtcdDocuments, etcd_user};
+use super::{etcd_documents::EtcdDocuments, etcd_user};
 use crate::{
-    config::{Config, FleetSettings},
-    control::Controller,
+    config::FleetSettings,
     etcd::{
         Committed, Compare, EtcdClient, EtcdError, EtcdSettings, KeyRange, KeyValue, LeaseId,
         Operation, Transaction, Watch, WatchMessage,
@@ -40,10 +36,10 @@ const DIGITS: usize = 20;
 
 /// The store.
 #[derive(Debug)]
-struct EtcdStore {
+pub(super) struct EtcdStore {
     client: EtcdClient,
     prefix: String,
-    node: String,
+    pub(super) node: String,
     documents: EtcdDocuments,
     has_reported: AtomicBool,
     has_namesake: AtomicBool,
@@ -52,23 +48,10 @@ struct EtcdStore {
     watch: Mutex<Option<Watch>>,
 }
 
-/// Makes the controller a node of the fleet of the configuration, if there is one.
-pub(super) fn join(config: &Config, controller: &Controller) -> Result<(), ServerError> {
-    let Some(fleet) = &config.fleet else {
-        return Ok(());
-    };
-    let store = EtcdStore::load(fleet).map_err(ServerError::Fleet)?;
-    controller.join_fleet(store.node.clone(), Arc::new(store));
-    Ok(())
-}
-
-/// Problem of the settings of a fleet that prevents serving; etcd is not asked.
-pub(super) fn check(config: &Config) -> Option<Problem> {
-    EtcdStore::load(config.fleet.as_ref()?).err()
-}
-
 impl EtcdStore {
-    fn load(fleet: &FleetSettings) -> Result<Self, Problem> {
+    /// # Errors
+    /// When a file of the settings cannot be used.
+    pub(super) fn load(fleet: &FleetSettings) -> Result<Self, Problem> {
         let node = match &fleet.node {
             Some(node) => node.clone(),
             None => host_name()?,

@@ -17,6 +17,8 @@ mod etcd_user;
 mod exporters;
 mod flag_tokens;
 mod fleet_keys;
+mod fleet_node;
+mod fleet_peers;
 mod fleet_tasks;
 mod hooks;
 mod inherited;
@@ -33,6 +35,7 @@ mod start;
 mod supervisor;
 mod synthetic;
 mod takeover;
+mod token_file;
 mod worker;
 
 pub use self::{

@@ -61,6 +61,26 @@ pub fn keep_parts<'a>(
     Ok(state)
 }
 
+/// The changes that make some parts what they are in a table, each with its part, in an order in which they can be made.
+pub fn changes_of<'a>(
+    parts: impl IntoIterator<Item = &'a TablePart>,
+    table: &TableState,
+) -> Vec<(TablePart, Change)> {
+    let mut parts: Vec<_> = parts.into_iter().cloned().collect();
+    parts.sort_by_key(order);
+    let (there, gone): (Vec<_>, Vec<_>) = parts
+        .into_iter()
+        .partition(|part| put(part, table).is_some());
+    let put = there
+        .into_iter()
+        .filter_map(|part| put(&part, table).map(|change| (part, change)));
+    let removed = gone.into_iter().rev().map(|part| {
+        let change = remove(&part);
+        (part, change)
+    });
+    put.chain(removed).collect()
+}
+
 /// Releases come before the routes that name them.
 const fn order(part: &TablePart) -> u8 {
     match part {

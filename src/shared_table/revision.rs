@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::ChangeKind;
-use crate::model::{Author, Change, Digest, LeaveCause, RouteName, TableDocument, TableState};
+use crate::model::{
+    Author, Change, Digest, LeaveCause, LocalRollback, RouteName, TableDocument, TableState,
+};
 
 /// Format that this version writes, and the latest that it reads.
 const FORMAT: u32 = 1;
@@ -43,6 +45,9 @@ pub struct SharedRevision {
     /// Identifiers of the rollbacks that it settles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settles: Vec<String>,
+    /// Identifiers of earlier rollbacks, which those had replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
     /// Cause for which releases leave their routes by it.
     pub leave: LeaveCause,
     /// Causes of routes that have one of their own.
@@ -92,9 +97,22 @@ impl SharedRevision {
             changes: Vec::new(),
             digest: Digest::default(),
             settles: Vec::new(),
+            replaces: Vec::new(),
             leave: LeaveCause::Split,
             leave_by_route: BTreeMap::new(),
             cut: false,
+        }
+    }
+
+    /// The same, settling these rollbacks.
+    #[must_use]
+    pub fn settling(self, rollbacks: &[LocalRollback]) -> Self {
+        let ids = rollbacks.iter().map(|one| one.id.clone());
+        let replaced = rollbacks.iter().flat_map(|one| one.replaces.clone());
+        Self {
+            settles: ids.collect(),
+            replaces: replaced.collect(),
+            ..self
         }
     }
 

@@ -4,11 +4,14 @@
 //! `tests/fleet_model` has visited every order of a few events under these rules, in which every table fits the fleet; see
 //! [`LocalRollbacks::dispute`] for one that does not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{LocalRollback, TablePart};
+
+/// Number of earlier rollbacks that a rollback names.
+const MOST_REPLACED: usize = 16;
 
 /// Origin of a revision of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,32 @@ pub struct Followed<'a> {
     pub parts: &'a BTreeSet<TablePart>,
     /// Identifiers of the rollbacks that it settles.
     pub settles: &'a [String],
+    /// Identifiers of earlier rollbacks, which those had replaced.
+    pub replaces: &'a [String],
+}
+
+/// The answer to a rollback that another node made and offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It is made here as well.
+    Taken,
+    /// It is here already, or a later one is that replaces it.
+    Known,
+    /// This node has not heard of the change that it takes back.
+    Behind,
+    /// The part was changed after that, as far as this node knows.
+    Changed,
+    /// This node has gone back by itself.
+    Contradicted,
+}
+
+/// What a node knows of the changes of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartKnown {
+    /// Revision of the fleet that it has taken up.
+    pub revision: u64,
+    /// Revision since which the part is certainly unchanged.
+    pub unchanged_since: u64,
 }
 
 /// The rollbacks of a node that the fleet does not have yet, at most one of each part.
@@ -68,30 +97,65 @@ impl LocalRollbacks {
         by_machine: bool,
     ) {
         for part in parts {
-            self.0.retain(|one| one.part != part);
-            self.0.push(LocalRollback {
+            let made = LocalRollback {
                 id: format!("{id}/{part}"),
+                replaces: self.of(&part).map(chain).unwrap_or_default(),
                 part,
                 of,
                 by_machine,
                 disputed: false,
-            });
+            };
+            self.put(made);
         }
+    }
+
+    /// The answer to a rollback of another node, whose part was `changed` by that revision or an earlier one, and not between
+    /// it and the revision from which it went back. Only who serves what it takes back does the same.
+    pub fn answer(&self, offered: &LocalRollback, changed: u64, known: PartKnown) -> Offered {
+        let own = self.of(&offered.part);
+        match own {
+            Some(own) if own.id == offered.id || own.replaces.contains(&offered.id) => {
+                Offered::Known
+            }
+            Some(own) if !offered.replaces.contains(&own.id) => Offered::Contradicted,
+            _ if known.unchanged_since > offered.of => Offered::Changed,
+            _ if known.revision < changed => Offered::Behind,
+            _ => Offered::Taken,
+        }
+    }
+
+    /// Has a rollback that another node made, and this one as well.
+    pub fn take(&mut self, offered: LocalRollback) {
+        self.put(LocalRollback {
+            disputed: false,
+            ..offered
+        });
+    }
+
+    fn put(&mut self, made: LocalRollback) {
+        self.0.retain(|one| one.part != made.part);
+        self.0.push(made);
     }
 
     /// Takes in a revision of the fleet.
     ///
-    /// A change of automation leaves a rollback as it is, so that it is published after it. One of a person ends what
-    /// automation rolled back, and disputes what a person did.
+    /// A change of automation leaves a rollback as it is, so that it is published after it; an earlier rollback that it
+    /// replaces does too: another node had taken that over, and knew of no other. A change of a person ends what automation
+    /// rolled back, and disputes what a person did.
     pub fn follow(&mut self, revision: Followed<'_>) {
         let Followed {
             kind,
             parts,
             settles,
+            replaces,
         } = revision;
         self.0.retain_mut(|one| {
-            if settles.contains(&one.id) {
+            if settles.contains(&one.id) || replaces.contains(&one.id) {
                 return false;
+            }
+            let is_earlier = |id: &String| one.replaces.contains(id);
+            if kind == ChangeKind::Rollback && settles.iter().any(is_earlier) {
+                return true;
             }
             if !parts.contains(&one.part) || kind == ChangeKind::Machine {
                 return true;
@@ -130,16 +194,34 @@ impl LocalRollbacks {
         self.0.iter().filter(may).cloned().collect()
     }
 
-    /// Identifiers of those of these parts.
-    pub fn ids_of(&self, parts: &BTreeSet<TablePart>) -> Vec<String> {
+    /// Those of these parts.
+    pub fn of_parts(&self, parts: &BTreeSet<TablePart>) -> Vec<LocalRollback> {
         let of = self.0.iter().filter(|one| parts.contains(&one.part));
-        of.map(|one| one.id.clone()).collect()
+        of.cloned().collect()
+    }
+
+    /// Those that other nodes are told of, in the steps in which they were made: nobody disputes them.
+    pub fn to_offer(&self) -> Vec<Vec<LocalRollback>> {
+        let open = self.0.iter().filter(|one| !one.disputed);
+        let mut steps: BTreeMap<&str, Vec<LocalRollback>> = BTreeMap::new();
+        for one in open {
+            let (step, _) = one.id.split_once('/').unwrap_or((&one.id, ""));
+            steps.entry(step).or_default().push(one.clone());
+        }
+        steps.into_values().collect()
     }
 
     /// A person gives up what was kept in a dispute: the fleet's side is taken.
     pub fn give_up_disputed(&mut self) {
         self.0.retain(|one| !one.disputed);
     }
+}
+
+/// Identifiers that a rollback ends which replaces this one: its own, and those that it has replaced.
+fn chain(one: &LocalRollback) -> Vec<String> {
+    let all = one.replaces.iter().chain([&one.id]);
+    let skipped = (one.replaces.len() + 1).saturating_sub(MOST_REPLACED);
+    all.skip(skipped).cloned().collect()
 }
 
 #[cfg(test)]

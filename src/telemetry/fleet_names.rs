@@ -32,6 +32,12 @@ pub const FLEET_CONTACT: Metric = (
     Kind::Gauge,
     "Time of the last answer of the store of the fleet",
 );
+/// Offers of rollbacks to the other nodes.
+pub const FLEET_OFFERS: Metric = (
+    "switchback_fleet_offers_total",
+    Kind::Counter,
+    "Rollbacks that this node has offered to another one while the store was away, by outcome",
+);
 /// True if this node leads its fleet.
 pub const FLEET_LEADER: Metric = (
     "switchback_fleet_leader",

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from harness import ROOT, Process, Proxy, Suite, binary, folder, free_port, wait_until
+from harness import ROOT, Certificate, Process, Proxy, Suite, binary, folder, free_port, wait_until
 
 
 class Agent(http.server.BaseHTTPRequestHandler):
@@ -83,7 +84,7 @@ class Etcd:
 
 
 class Node(Proxy):
-    def __init__(self, folder, name, etcd, agents):
+    def __init__(self, folder, name, etcd, agents, more=""):
         folder.mkdir()
         table = f"""
 [fleet]
@@ -103,6 +104,7 @@ split = {{ blue = 100, green = 0 }}
 name = "tools"
 path_prefix = "/tools"
 split = {{ blue = 100, green = 0 }}
+{more}
 """
         self.name = name
         super().__init__(folder, table)
@@ -124,6 +126,51 @@ split = {{ blue = 100, green = 0 }}
 
     def fleet(self):
         return json.loads(self.get("/v1/fleet")[1])
+
+
+class GuardedNode(Node):
+    """A node whose admin API has TLS and asks for a token, and which tells its peers of rollbacks."""
+
+    TOKEN = "a-token-of-operators"
+
+    def __init__(self, folder, name, etcd, agents, certificate, port, peers):
+        self.context = ssl.create_default_context(cafile=str(certificate.ca))
+        token = folder.parent / f"{name}.token"
+        token.write_text(self.TOKEN)
+        urls = json.dumps([f"https://127.0.0.1:{peer}" for peer in peers])
+        self.given = port
+        super().__init__(folder, name, etcd, agents, f"""
+[admin.tls]
+certificates = [{{ cert = "{certificate.cert}", key = "{certificate.key}" }}]
+[[admin.tokens]]
+role = "operator"
+file = "{token}"
+[fleet.peers]
+urls = {urls}
+token_file = "{token}"
+ca = "{certificate.ca}"
+""")
+
+    @property
+    def admin(self):
+        return self.given
+
+    @admin.setter
+    def admin(self, port):
+        """The port is one that the peers know already."""
+
+    def request(self, method, path, body=None, headers=(), token=TOKEN):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"https://127.0.0.1:{self.admin}{path}", data, dict(headers), method=method)
+        if data is not None:
+            request.add_header("content-type", "application/json")
+        if token:
+            request.add_header("authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=self.context) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
 
 class Traffic:
@@ -474,6 +521,48 @@ def namesake(world):
     assert "has the same name" not in world.nodes[0].process.log.read_text()
 
 
+def offers(world):
+    """Two more nodes tell each other of rollbacks; the others have no `[fleet.peers]`."""
+    a, etcd, agents = world.nodes[0], world.etcd, world.agents
+    certificate, ports = Certificate(world.path / "certificates"), [free_port(), free_port()]
+    d, e = (GuardedNode(world.path / name, name, etcd, agents, certificate, port, ports) for name, port in zip("de", ports))
+    try:
+        for weight in (730, 740):
+            assert a.split("chat", weight)[0] == 200
+            wait_until("both have it", lambda: (d.green(), e.green()) == (weight, weight))
+        for number in (1, 2):
+            etcd.signal(number, signal.SIGSTOP)
+        try:
+            wait_until("the loss is noticed", lambda: all(node.fleet()["state"] == "alone" for node in (a, d, e)), 15)
+            start = time.monotonic()
+            assert d.post("/v1/routes/chat/rollback")[0] == 200
+            assert (d.green(), a.green()) == (730, 740)
+            wait_until("the other one has it", lambda: e.green() == 730)
+            took = time.monotonic() - start
+            wait_until("it is told who has it", lambda: [peer["taken"] for peer in d.fleet()["peers"]] == [0, 1])
+            assert d.fleet()["peers"][1]["node"] == "e", d.fleet()
+            offer = {"node": "x", "revision": 1, "author": {"actor": "api", "name": "x"}, "rollbacks": []}
+            assert e.request("POST", "/v1/fleet/offers", offer, token=None)[0] == 401
+            # What was taken outlives a kill, and its node tells of it as well.
+            e.process.child.kill()
+            e.process.child.wait()
+            e.start()
+            assert e.green() == 730
+            wait_until("it tells of what it has taken", lambda: [peer["taken"] for peer in e.fleet()["peers"]] == [1, 0])
+            assert a.green() == 740
+        finally:
+            for number in (1, 2):
+                etcd.signal(number, signal.SIGCONT)
+        world.all_have(730, seconds=20)
+        world.agree()
+        wait_until("nothing is left to tell", lambda: not any(node.fleet().get("rollbacks") for node in (d, e)), 20)
+        assert len({node.digest() for node in (a, d, e)}) == 1
+        return f"a rollback without etcd was live on the other node after {took * 1000:.0f} ms"
+    finally:
+        for node in (d, e):
+            node.stop()
+
+
 def page(path):
     """Every command of docs/fleet.md, as somebody pastes them: none fails."""
     text = (ROOT / "docs/fleet.md").read_text()
@@ -507,6 +596,7 @@ def main():
         suite.check("a member of etcd that dies is not missed", members, world)
         suite.check("the rollout of a node that is killed goes on on another one", rollout, world, seconds=60)
         suite.check("two proxies with one name are told", namesake, world)
+        suite.check("without a quorum a rollback is told to the nodes that can be reached", offers, world, seconds=60)
         suite.check("no request was lost by any of it", lambda: f"{world.traffic.finish()} requests")
     with folder() as path:
         suite.check("the commands of docs/fleet.md", page, path)

@@ -14,12 +14,16 @@ fn parts(names: &[&str]) -> BTreeSet<TablePart> {
     names.iter().copied().map(route).collect()
 }
 
+fn owned(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
 fn follow(all: &mut LocalRollbacks, kind: ChangeKind, names: &[&str], settles: &[&str]) {
-    let settles: Vec<String> = settles.iter().map(|id| (*id).to_owned()).collect();
     all.follow(Followed {
         kind,
         parts: &parts(names),
-        settles: &settles,
+        settles: &owned(settles),
+        replaces: &[],
     });
 }
 
@@ -75,13 +79,97 @@ fn a_stretch_that_nobody_knows_is_a_dispute_and_a_later_rollback_is_the_one_that
     all.roll_back([route("chat"), route("tools")], "a-2", 4, false);
     assert_eq!(all.all().len(), 2);
     assert_eq!(all.disputed().count(), 0);
-    assert_eq!(all.ids_of(&parts(&["chat"])), ["a-2/route `chat`"]);
+    let of_chat = all.of_parts(&parts(&["chat"]));
+    assert_eq!(of_chat[0].id, "a-2/route `chat`");
+    assert_eq!(of_chat[0].replaces, [ID]);
+}
+
+#[test]
+fn a_rollback_that_goes_further_back_outlives_the_publication_of_the_earlier_one() {
+    let mut all = one(false);
+    all.roll_back([route("chat")], "a-2", 3, false);
+    // Another node had taken the first one over, and publishes it.
+    follow(&mut all, ChangeKind::Rollback, &["chat"], &[ID]);
+    assert_eq!(all.to_publish(|_| false)[0].id, "a-2/route `chat`");
+    // A person there changes it, who knew of the first one only.
+    let mut contradicted = all.clone();
+    follow(&mut contradicted, ChangeKind::Human, &["chat"], &[ID]);
+    assert_eq!(contradicted.disputed().count(), 1);
+    // The other node has the first one still, and hears of the second.
+    let mut other = one(false);
+    other.follow(Followed {
+        kind: ChangeKind::Rollback,
+        parts: &parts(&["chat"]),
+        settles: &owned(&["a-2/route `chat`"]),
+        replaces: &owned(&[ID]),
+    });
+    assert!(other.all().is_empty());
+}
+
+#[test]
+fn the_rollbacks_that_one_names_are_bounded() {
+    let mut all = LocalRollbacks::default();
+    for number in 0..100 {
+        all.roll_back([route("chat")], &format!("a-{number}"), 3, false);
+    }
+    let last = &all.all()[0];
+    assert_eq!(last.replaces.len(), MOST_REPLACED);
+    assert_eq!(last.replaces.last().unwrap(), "a-98/route `chat`");
+}
+
+#[test]
+fn an_offer_is_taken_by_who_serves_what_it_takes_back_and_by_nobody_else() {
+    let offered = one(false).all()[0].clone();
+    let answer = |own: &LocalRollbacks, revision, unchanged_since| {
+        let known = PartKnown {
+            revision,
+            unchanged_since,
+        };
+        own.answer(&offered, 2, known)
+    };
+    let none = LocalRollbacks::default();
+    // It went back from revision 3, and revision 2 was the last change.
+    for (revision, unchanged_since) in [(2, 2), (3, 2), (3, 3), (9, 1), (9, 3)] {
+        assert_eq!(answer(&none, revision, unchanged_since), Offered::Taken);
+    }
+    assert_eq!(answer(&none, 1, 1), Offered::Behind);
+    assert_eq!(answer(&none, 9, 4), Offered::Changed);
+    assert_eq!(answer(&one(false), 3, 2), Offered::Known);
+    let mut later = one(false);
+    later.roll_back([route("chat")], "a-2", 3, false);
+    assert_eq!(answer(&later, 3, 2), Offered::Known);
+    let mut own = LocalRollbacks::default();
+    own.roll_back([route("chat")], "b-1", 3, false);
+    assert_eq!(answer(&own, 3, 2), Offered::Contradicted);
+    // One that goes further back replaces the one that was taken.
+    let known = PartKnown {
+        revision: 3,
+        unchanged_since: 2,
+    };
+    let further = &later.all()[0];
+    let mut taken = one(false);
+    assert_eq!(taken.answer(further, 2, known), Offered::Taken);
+    taken.take(further.clone());
+    assert_eq!(taken.all(), later.all());
+}
+
+#[test]
+fn what_is_offered_is_in_the_steps_in_which_it_was_made_and_not_in_dispute() {
+    let mut all = LocalRollbacks::default();
+    all.roll_back([route("chat"), route("tools")], "a-1", 3, false);
+    all.roll_back([route("search")], "a-2", 3, false);
+    let steps = all.to_offer();
+    assert_eq!(steps.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+    follow(&mut all, ChangeKind::Human, &["chat", "search"], &[]);
+    let steps = all.to_offer();
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0][0].part, route("tools"));
 }
 
 /// A store and its nodes, each with one route of which a value is all that is known.
 #[derive(Debug, Default)]
 struct World {
-    revisions: Vec<(ChangeKind, u32, Vec<String>)>,
+    revisions: Vec<(ChangeKind, u32, Vec<LocalRollback>)>,
     nodes: Vec<Node>,
     fresh: u32,
 }
@@ -106,6 +194,7 @@ enum Event {
     KeepMine(usize),
     KeepTheirs(usize),
     Sync(usize),
+    Offer(usize, usize),
 }
 
 impl World {
@@ -126,10 +215,16 @@ impl World {
                 } else {
                     parts(&["chat"])
                 };
+                let ids: Vec<_> = settles.iter().map(|one| one.id.clone()).collect();
+                let replaced: Vec<_> = settles
+                    .iter()
+                    .flat_map(|one| one.replaces.clone())
+                    .collect();
                 node.rollbacks.follow(Followed {
                     kind: *kind,
                     parts: &changed,
-                    settles,
+                    settles: &ids,
+                    replaces: &replaced,
                 });
                 node.seen += 1;
             }
@@ -141,7 +236,7 @@ impl World {
             let publish = node.rollbacks.to_publish(|_| theirs == mine);
             self.nodes[number] = node;
             let Some(first) = publish.first() else { return };
-            let settles = vec![first.id.clone()];
+            let settles = vec![first.clone()];
             self.revisions.push((ChangeKind::Rollback, mine, settles));
         }
     }
@@ -161,7 +256,7 @@ impl World {
             return;
         }
         self.fresh += 1;
-        let settles = node.rollbacks.ids_of(&parts(&["chat"]));
+        let settles = node.rollbacks.of_parts(&parts(&["chat"]));
         let kind = if machine {
             ChangeKind::Machine
         } else {
@@ -189,6 +284,32 @@ impl World {
             .roll_back([route("chat")], &id, seen as u64, false);
     }
 
+    /// Number of the last revision that changed the value, up to one.
+    fn changed(&self, seen: usize) -> usize {
+        let mut numbers = (1..=seen).rev();
+        let last = numbers.find(|number| self.value(*number) != self.value(number - 1));
+        last.unwrap_or_default()
+    }
+
+    fn offer(&mut self, giver: usize, taker: usize) {
+        let Some(step) = self.nodes[giver].rollbacks.to_offer().pop() else {
+            return;
+        };
+        let (live, banned) = (self.nodes[giver].live, self.nodes[giver].banned);
+        let seen = self.nodes[taker].seen;
+        let known = PartKnown {
+            revision: seen as u64,
+            unchanged_since: self.changed(seen) as u64,
+        };
+        let of = usize::try_from(step[0].of).unwrap();
+        let changed = self.changed(of) as u64;
+        let node = &mut self.nodes[taker];
+        if node.rollbacks.answer(&step[0], changed, known) == Offered::Taken {
+            node.rollbacks.take(step[0].clone());
+            (node.live, node.banned) = (live, banned);
+        }
+    }
+
     fn step(&mut self, event: Event) {
         match event {
             Event::Publish(number) => self.publish(number, false),
@@ -202,7 +323,7 @@ impl World {
                 if node.rollbacks.disputed().count() == 0 {
                     return;
                 }
-                let settles = node.rollbacks.ids_of(&parts(&["chat"]));
+                let settles = node.rollbacks.of_parts(&parts(&["chat"]));
                 self.revisions
                     .push((ChangeKind::Rollback, node.live, settles));
                 self.sync(number);
@@ -217,12 +338,13 @@ impl World {
             }
             Event::KeepMine(_) | Event::KeepTheirs(_) => {}
             Event::Sync(number) => self.sync(number),
+            Event::Offer(giver, taker) => self.offer(giver, taker),
         }
     }
 }
 
 fn event(nodes: usize) -> impl Strategy<Value = Event> {
-    (0..8_u8, 0..nodes).prop_map(|(kind, node)| match kind {
+    (0..10_u8, 0..nodes, 0..nodes).prop_map(|(kind, node, other)| match kind {
         0 => Event::Publish(node),
         1 => Event::Automate(node),
         2 => Event::RollBack(node),
@@ -230,6 +352,7 @@ fn event(nodes: usize) -> impl Strategy<Value = Event> {
         4 => Event::Return(node),
         5 => Event::KeepMine(node),
         6 => Event::KeepTheirs(node),
+        7 | 8 => Event::Offer(node, other),
         _ => Event::Sync(node),
     })
 }

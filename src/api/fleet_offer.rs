@@ -1,0 +1,140 @@
+//! Rollbacks that one node of a fleet offers to another one, while the store is away.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Timestamp;
+use crate::model::{Author, Change, LocalRollback};
+
+/// Longest name of a node or of an author, and longest identifier of a rollback, in characters.
+const LONGEST: usize = 256;
+/// Most earlier rollbacks that one replaces.
+const MOST_REPLACED: usize = 16;
+
+/// `POST /v1/fleet/offers`: rollbacks that were made together on another node. They are taken together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetOffer {
+    /// Name of the node that offers them.
+    pub node: String,
+    /// Revision of the fleet that it has taken up.
+    pub revision: u64,
+    /// Identifier of that revision, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_id: Option<String>,
+    /// Who rolled back.
+    pub author: Author,
+    /// The rollbacks, in an order in which they can be made.
+    pub rollbacks: Vec<OfferedRollback>,
+}
+
+impl FleetOffer {
+    /// The first thing that no node writes, if there is one: it would be kept in the history.
+    pub fn problem(&self) -> Option<String> {
+        let author = &self.author;
+        let texts = [
+            Some(&self.node),
+            Some(&author.name),
+            author.message.as_ref(),
+        ];
+        let more = [author.group.as_ref(), self.revision_id.as_ref()];
+        let is_long = |text: &String| text.chars().count() > LONGEST;
+        if texts.into_iter().chain(more).flatten().any(is_long) {
+            return Some(format!("a text is longer than {LONGEST} characters"));
+        }
+        let rollbacks = self.rollbacks.iter().map(|one| &one.rollback);
+        if self.rollbacks.is_empty() {
+            return Some("`rollbacks` is empty".to_owned());
+        }
+        let has_long = |one: &LocalRollback| one.replaces.iter().chain([&one.id]).any(is_long);
+        if rollbacks.clone().any(has_long) {
+            return Some(format!("an identifier is longer than {LONGEST} characters"));
+        }
+        let mut many = rollbacks.filter(|one| one.replaces.len() > MOST_REPLACED);
+        many.next()
+            .map(|_| format!("`replaces` has more than {MOST_REPLACED} identifiers"))
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferedRollback {
+    /// The rollback.
+    pub rollback: LocalRollback,
+    /// Last revision of the fleet that may have changed the part, up to the one from which it went back.
+    pub changed: u64,
+    /// The change that makes the part what it went back to.
+    pub change: Change,
+}
+
+/// Answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetOfferAnswer {
+    /// Name of the node that answers.
+    pub node: String,
+    /// What it does.
+    pub outcome: OfferOutcome,
+    /// The reason, where it does not roll back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a node does with an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferOutcome {
+    /// It has rolled back as well: live there.
+    Taken,
+    /// It had rolled back already.
+    Known,
+    /// It does not, for now or at all.
+    Refused,
+}
+
+/// Another node, as this one reaches it without the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetPeer {
+    /// URL of its admin API.
+    pub url: String,
+    /// Its name, once it has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Number of rollbacks of this node that it has as well, of those that the fleet does not have yet.
+    pub taken: usize,
+    /// The reason why it does not have the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time of the last offer to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn problem(change: impl FnOnce(&mut Value)) -> Option<String> {
+        let rollback = json!({ "id": "a-1", "part": { "route": "chat" }, "of": 1 });
+        let change_of_part = json!({ "kind": "remove_route", "route": "chat" });
+        let mut offer = json!({ "node": "a", "revision": 1, "author": { "actor": "api", "name": "carla" },
+            "rollbacks": [{ "rollback": rollback, "changed": 1, "change": change_of_part }] });
+        change(&mut offer);
+        serde_json::from_value::<FleetOffer>(offer).unwrap().problem()
+    }
+
+    #[test]
+    fn what_no_node_would_write_is_named() {
+        let long = "x".repeat(LONGEST + 1);
+        assert_eq!(problem(|_| ()), None);
+        let name = problem(|offer| offer["author"]["name"] = json!(long));
+        assert!(name.unwrap().starts_with("a text is longer"));
+        let empty = problem(|offer| offer["rollbacks"] = json!([]));
+        assert_eq!(empty.unwrap(), "`rollbacks` is empty");
+        let id = problem(|offer| offer["rollbacks"][0]["rollback"]["id"] = json!(long));
+        assert!(id.unwrap().starts_with("an identifier is longer"));
+        let many = vec!["x"; MOST_REPLACED + 1];
+        let many = problem(|offer| offer["rollbacks"][0]["rollback"]["replaces"] = json!(many));
+        assert!(many.unwrap().starts_with("`replaces` has more"));
+    }
+}
