@@ -150,10 +150,11 @@ fn key_file(path: PathBuf) -> Result<Keys, TakeBackupError> {
     }
 }
 
-/// The name of this machine.
+/// The name of this machine, asked of the kernel: a service may see no `/proc/sys` (`ProcSubset=pid`).
 fn node() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    let machine = rustix::system::uname();
+    let name = machine.nodename().to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn unreadable(what: &str, error: impl Into<io::Error>) -> TakeBackupError {

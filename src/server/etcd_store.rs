@@ -369,12 +369,13 @@ impl From<EtcdError> for StoreError {
     }
 }
 
+/// The name of this machine, asked of the kernel: a service may see no `/proc/sys` (`ProcSubset=pid`).
 fn host_name() -> Result<String, Problem> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
+    let machine = rustix::system::uname();
+    let name = machine.nodename().to_string_lossy();
     if name.is_empty() {
         let problem = Problem::new("fleet.node", "this machine has no name");
         return Err(problem.hint("write `node = \"proxy-1\"`"));
     }
-    Ok(name.to_owned())
+    Ok(name.into_owned())
 }
