@@ -182,6 +182,8 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
     let exit = match error {
         ServerError::History(_) => Exit::History,
         ServerError::Import(_) | ServerError::Takeover(_) => Exit::TryAgain,
+        // A supervisor takes 78 for a mistake that a person has to mend, and starts it no more.
+        error if error.is_of_the_store() => Exit::TryAgain,
         ServerError::Thread(_) | ServerError::Discovery(_) => Exit::Internal,
         ServerError::Access(_)
         | ServerError::Acme(_)

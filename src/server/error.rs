@@ -91,3 +91,13 @@ pub enum ServerError {
         source: NetError,
     },
 }
+
+impl ServerError {
+    /// True if the store of the fleet is the reason: the same start may succeed once it answers.
+    pub const fn is_of_the_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Control(ControlError::NotShared { .. } | ControlError::Overtaken)
+        )
+    }
+}
