@@ -1,93 +1,18 @@
 """The package under a real systemd: the machine's own system, booted in a container, with its own files on top."""
 
 import contextlib
-import os
 import pathlib
-import re
 import subprocess
 import tempfile
 import threading
 import time
 
-from debian import AS_ROOT
 from harness import wait_until
-from world import one, run, same
+from machine import Machine
+from world import one, same
 
 # What hangs is found after so long here; the unit says half a minute.
 WATCHDOG = 3
-
-# What the container runs beside the service: nothing that the machine has for itself.
-NO_SERVICES = ["apt-daily.timer", "apt-daily-upgrade.timer", "man-db.timer", "e2scrub_all.timer", "fstrim.timer", "systemd-timesyncd.service"]
-
-
-class Machine:
-    """A booted system. Its files are those of this machine, and what it writes is in memory and gone with it."""
-
-    def __init__(self, path):
-        self.path, self.root = path, path / "root"
-        run([*AS_ROOT, "mount", "-t", "tmpfs", "machine", str(path)])
-        run([*AS_ROOT, "mkdir", *(str(path / name) for name in ("upper", "work", "root"))])
-        layers = f"lowerdir=/,upperdir={path / 'upper'},workdir={path / 'work'}"
-        run([*AS_ROOT, "mount", "-t", "overlay", "-o", layers, "machine", str(self.root)])
-        masks = [f"systemd.mask={name}" for name in NO_SERVICES]
-        self.log = (path.parent / "boot.log").open("w")
-        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", f"--directory={self.root}"]
-        self.child = subprocess.Popen([*AS_ROOT, *command, "--boot", "systemd.unit=basic.target", *masks], stdin=subprocess.DEVNULL,
-                                      stdout=self.log, stderr=self.log)
-        self.leader = wait_until("booted", self.find_leader, seconds=30)
-        wait_until("basic.target", lambda: self.ask("systemctl", "is-active", "basic.target") == "active", seconds=60)
-
-    def find_leader(self):
-        """The process that is the first one in there: the one whose own number in the innermost namespace is 1."""
-        for child in descendants(self.child.pid):
-            with contextlib.suppress(OSError):
-                status = pathlib.Path(f"/proc/{child}/status").read_text()
-                if re.search(r"^NSpid:\s.*\s1$", status, re.M) and "systemd" in status:
-                    return child
-        return None
-
-    def command(self, *words):
-        return [*AS_ROOT, "nsenter", f"--target={self.leader}", "--all", *words]
-
-    def run(self, *words):
-        return run(self.command(*words))
-
-    def ask(self, *words):
-        """What a command says, however it ends."""
-        return subprocess.run(self.command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.strip()
-
-    def fails(self, *words):
-        done = subprocess.run(self.command(*words), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        assert done.returncode != 0, f"{words} succeeded"
-        return done.stdout + done.stderr
-
-    def write(self, path, text):
-        self.run("sh", "-c", 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"', "sh", path, text)
-
-    def copy(self, source, target):
-        with source.open("rb") as content:
-            subprocess.run(self.command("sh", "-c", 'cat > "$1"', "sh", target), stdin=content, check=True)
-
-    def show(self, name, unit="switchback"):
-        return self.ask("systemctl", "show", "--value", "--property", name, unit)
-
-    def answer(self, port=8080, path="/"):
-        return self.ask("curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}", f"http://127.0.0.1:{port}{path}")
-
-    def close(self):
-        self.run("systemctl", "--force", "--force", "poweroff")
-        self.child.wait(30)
-        self.log.close()
-        run([*AS_ROOT, "umount", str(self.root)])
-        run([*AS_ROOT, "umount", str(self.path)])
-
-
-def descendants(pid):
-    """The children of a process, theirs, and so on."""
-    with contextlib.suppress(OSError):
-        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield int(child)
-            yield from descendants(int(child))
 
 
 @contextlib.contextmanager
@@ -97,7 +22,7 @@ def machine():
         path.mkdir()
         made = Machine(path)
         try:
-            yield made
+            yield made.booted()
         except BaseException as error:
             error.add_note(made.ask("systemctl", "status", "--no-pager", "--full", "--lines=20", "switchback"))
             raise
