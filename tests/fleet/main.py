@@ -564,8 +564,10 @@ def offers(world):
 
 
 def page(path):
-    """Every command of docs/fleet.md, as somebody pastes them: none fails."""
+    """Every command of docs/fleet.md for one machine, as somebody pastes them: none fails. tests/install runs those for
+    systemd, tests/kubernetes those for Kubernetes."""
     text = (ROOT / "docs/fleet.md").read_text()
+    text = text[text.index("\n## Ten commands\n"):text.index("\n## With systemd\n")]
     ports = {port: str(free_port()) for port in sorted(set(re.findall(r"127\.0\.0\.1:(\d+)", text)))}
     text = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{ports[found[1]]}", text)
     script = ["set -euo pipefail", f"export PATH={pathlib.Path(binary()).parent}:$PATH"]

@@ -11,6 +11,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import debian
+import fleet
 import release
 import shell
 import systemd
@@ -36,7 +37,7 @@ def world():
 def main():
     suite = Suite()
     with world() as made:
-        for module in (shell, release, debian, unit, systemd):
+        for module in (shell, release, debian, unit, systemd, fleet):
             for function in module.CHECKS:
                 suite.check(function.__name__, function, made, seconds=240)
     suite.finish()
