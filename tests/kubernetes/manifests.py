@@ -22,6 +22,7 @@ service:
 history: { size: 5Gi, storageClass: ssd }
 resources: { requests: { cpu: "1", memory: 1Gi }, limits: { memory: 2Gi } }
 networkPolicy: { enabled: false, monitoringNamespace: other }
+fleet: { enabled: true, etcd: ["https://one.etcd:2379", "https://two.etcd:2379"], prefix: east, secret: etcd-client }
 endpointSlices: { enabled: true, namespaces: [agents, tools] }
 monitoring: { enabled: true, interval: 30s, labels: { release: prometheus } }
 podAnnotations: { example.com/note: "yes" }
@@ -67,9 +68,17 @@ class Manifests:
     def one(self, kind, name="switchback"):
         return self.by_name[kind, name]
 
+    def proxies(self):
+        """The StatefulSet of the proxies; an etcd may have another one."""
+        (one,) = [one for one in self.of("StatefulSet") if self.app(one) == "switchback"]
+        return one
+
     def pod(self):
-        (one,) = self.of("StatefulSet")
-        return one["spec"]["template"]
+        return self.proxies()["spec"]["template"]
+
+    @staticmethod
+    def app(owner):
+        return owner["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
 
     def container(self):
         (one,) = self.pod()["spec"]["containers"]

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 import tempfile
 import tomllib
 from pathlib import Path
@@ -9,13 +10,20 @@ from pathlib import Path
 import kubernetes_validate
 import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
-from harness import ROOT, binary
+from harness import ROOT, Certificate, binary
 from manifests import FOLDER, FULL, TOOLS, chart, kustomize, run
 
 # The oldest version that the chart takes, and the latest one whose schema is published in the package.
 VERSIONS = ("1.30", "1.37")
 
 SECRETS = "/run/secrets/switchback/"
+
+# The section that the chart makes of the values for a fleet with a client certificate.
+FLEET_VALUES = ("fleet.enabled=true", "fleet.etcd={https://etcd-0.etcd:2379,https://etcd-1.etcd:2379}", "fleet.secret=switchback-etcd")
+FLEET = {
+    "etcd": ["https://etcd-0.etcd:2379", "https://etcd-1.etcd:2379"], "prefix": "switchback",
+    "ca": "/run/secrets/etcd/ca.crt", "cert": "/run/secrets/etcd/tls.crt", "key": "/run/secrets/etcd/tls.key",
+}
 
 
 def same(got, expected):
@@ -79,17 +87,24 @@ def chart_and_kustomize_make_the_same_objects(all_manifests):
             if one["kind"] == "ConfigMap":
                 one["data"] = {key: tomllib.loads(text) for key, text in one["data"].items()}
             if one["kind"] == "StatefulSet":
-                one["spec"]["template"]["spec"]["containers"][0].pop("imagePullPolicy", None)
+                spec = one["spec"]["template"]["spec"]
+                spec["containers"][0].pop("imagePullPolicy", None)
+                spec["volumes"].sort(key=lambda volume: volume["name"])
+                spec["containers"][0]["volumeMounts"].sort(key=lambda mount: mount["name"])
+                # The component does not know whether there is a certificate; the chart is told.
+                for volume in spec["volumes"]:
+                    volume.get("secret", {}).pop("optional", None)
             found[one["kind"], one["metadata"]["name"]] = one
         return found
 
-    for component in ("monitoring", "endpoint-slices"):
+    # The sections of the file that no component can add, and the chart writes.
+    sections = {"endpoint-slices": ("discovery", {"kubernetes": {}}), "fleet": ("fleet", FLEET)}
+    for component in ("monitoring", "endpoint-slices", "fleet"):
         of_chart, of_base = plain(all_manifests[f"chart, {component}"]), plain(all_manifests[f"base, {component}"])
         same(sorted(of_chart), sorted(of_base))
-        if component == "endpoint-slices":
-            # No component can add it to a file.
-            config = of_chart["ConfigMap", "switchback"]["data"]["switchback.toml"]
-            same(config.pop("discovery"), {"kubernetes": {}})
+        if component in sections:
+            section, content = sections[component]
+            same(of_chart["ConfigMap", "switchback"]["data"]["switchback.toml"].pop(section), content)
         for key, one in of_chart.items():
             same(one, of_base[key])
 
@@ -134,16 +149,22 @@ def a_load_balancer_learns_of_the_end_before_the_probe_does(all_manifests):
         shutdown = tomllib.loads(manifests.config())["shutdown"]
         assert probe["periodSeconds"] * probe["failureThreshold"] >= int(shutdown["not_ready_for"].removesuffix("s")), name
         checked += 1
-    same(checked, 2)
+    same(checked, 3)
 
 
 def every_configuration_passes_the_check(all_manifests):
     for name, manifests in all_manifests.items():
         with tempfile.TemporaryDirectory() as path:
-            text = manifests.config().replace(SECRETS, path + "/").replace("/var/lib/switchback", path)
+            certificate = Certificate(Path(path, "etcd"))
+            text = manifests.config()
+            for written in (SECRETS, "/run/secrets/etcd/"):
+                text = text.replace(written, path + "/")
+            text = text.replace("/var/lib/switchback", path)
             same((name, path in text), (name, True))
             Path(path, "operator-token").write_text("0123456789abcdef" * 4)
             Path(path, "session-key").write_text("0123456789abcdef" * 4)
+            for file, content in (("ca.crt", certificate.ca), ("tls.crt", certificate.cert), ("tls.key", certificate.key)):
+                shutil.copy(content, Path(path, file))
             Path(path, "switchback.toml").write_text(text)
             run("env", "TERMINATION_GRACE_PERIOD_SECONDS=" + manifests.environment()["TERMINATION_GRACE_PERIOD_SECONDS"],
                 binary(), "check", Path(path, "switchback.toml"))
@@ -167,7 +188,7 @@ def the_pod_has_no_rights_but_to_watch_endpoint_slices(all_manifests):
         for owner in manifests.of("StatefulSet") + manifests.of("Deployment"):
             spec = owner["spec"]["template"]["spec"]
             security = spec["securityContext"]
-            may = has_token and owner["kind"] == "StatefulSet"
+            may = has_token and manifests.app(owner) == "switchback"
             same((spec["automountServiceAccountToken"], security["runAsNonRoot"], security["runAsUser"]), (may, True, 65532))
             same(security["seccompProfile"], {"type": "RuntimeDefault"})
             for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
@@ -206,11 +227,11 @@ def selectors_find_the_pods_and_no_others(all_manifests):
     for name, manifests in all_manifests.items():
         labels = manifests.pod()["metadata"]["labels"].items()
         others = [one["spec"]["template"]["metadata"]["labels"].items() for one in manifests.of("Deployment")]
-        own = manifests.of("StatefulSet")[0]["metadata"]["name"]
+        own = manifests.proxies()["metadata"]["name"]
         selectors = [manifests.one("PodDisruptionBudget", own)["spec"]["selector"]["matchLabels"]]
         selectors += [one["spec"]["podSelector"]["matchLabels"] for one in policies(manifests)]
         selectors += [one["labelSelector"]["matchLabels"] for one in manifests.pod()["spec"]["topologySpreadConstraints"]]
-        selectors += [manifests.of("StatefulSet")[0]["spec"]["selector"]["matchLabels"]]
+        selectors += [manifests.proxies()["spec"]["selector"]["matchLabels"]]
         for selector in selectors:
             assert len(selector) == 2 and selector.items() <= labels, (name, selector)
             assert not any(selector.items() <= other for other in others), (name, selector)
@@ -228,8 +249,64 @@ def selectors_find_the_pods_and_no_others(all_manifests):
 
 
 def policies(manifests):
-    """Those of the proxies; the example has one of the agents as well."""
-    return [one for one in manifests.of("NetworkPolicy") if one["metadata"]["name"] != "chat"]
+    """Those of the proxies; the examples have some of the agents and of etcd as well."""
+    return [one for one in manifests.of("NetworkPolicy") if one["metadata"]["name"] not in ("chat", "etcd")]
+
+
+def the_example_of_a_fleet_is_the_example_with_an_etcd(all_manifests):
+    fleet, example = all_manifests["example-fleet"], all_manifests["example"]
+    config = tomllib.loads(fleet.config())
+    section = config.pop("fleet")
+    same(config, tomllib.loads(example.config()))
+    # Each node has the name of its pod.
+    same(sorted(section), ["etcd"])
+    same(set(example.by_name) - set(fleet.by_name), set())
+    etcd = fleet.one("StatefulSet", "etcd")["spec"]
+    same(section["etcd"], [f"http://etcd-{number}.{etcd['serviceName']}:2379" for number in range(etcd["replicas"])])
+    service = fleet.one("Service", etcd["serviceName"])["spec"]
+    same((service["clusterIP"], service["publishNotReadyAddresses"]), ("None", True))
+    for selector in (service["selector"], etcd["selector"]["matchLabels"], *(fleet.one(kind, "etcd")["spec"][key]["matchLabels"]
+                     for kind, key in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")))):
+        same(selector, etcd["template"]["metadata"]["labels"])
+    (container,) = etcd["template"]["spec"]["containers"]
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    same(ports, {one["name"]: one["port"] for one in service["ports"]})
+    members = ",".join(f"etcd-{number}=http://etcd-{number}.etcd:{ports['peer']}" for number in range(etcd["replicas"]))
+    assert f"--initial-cluster={members}" in container["args"], container["args"]
+    names = [f"switchback-{number}" for number in range(fleet.proxies()["spec"]["replicas"])]
+    same([rule["resourceNames"] for rule in fleet.one("Role", "switchback-operator")["rules"]], [names] * 2)
+    same(len(names), 3)
+
+
+def the_way_to_etcd_is_open_for_proxies_alone(all_manifests):
+    fleet = all_manifests["example-fleet"]
+    proxies, members = fleet.one("NetworkPolicy", "etcd")["spec"]["ingress"]
+    (source,) = proxies["from"]
+    same(proxies["ports"], [{"port": "client"}])
+    assert source["podSelector"]["matchLabels"].items() <= fleet.pod()["metadata"]["labels"].items(), source
+    same(members["from"], [{"podSelector": {"matchLabels": fleet.one("StatefulSet", "etcd")["spec"]["selector"]["matchLabels"]}}])
+    for name, manifests in all_manifests.items():
+        same((name, {kind for policy in manifests.of("NetworkPolicy") for kind in policy["spec"]["policyTypes"]} - {"Ingress"}), (name, set()))
+
+
+def the_files_of_a_fleet_are_mounted(all_manifests):
+    """Where a configuration names a client certificate, its folder is that of a Secret."""
+    seen = []
+    for name, manifests in all_manifests.items():
+        section = tomllib.loads(manifests.config()).get("fleet", {})
+        same((name, "node" in section), (name, False))
+        mounts = {one["mountPath"]: one["name"] for one in manifests.container()["volumeMounts"]}
+        volumes = {one["name"]: one for one in manifests.pod()["spec"]["volumes"]}
+        for key in ("ca", "cert", "key"):
+            if key in section:
+                volume = volumes[mounts[str(Path(section[key]).parent)]]
+                seen.append((name, volume["secret"]["secretName"]))
+    same(sorted(set(seen)), [("chart, everything", "etcd-client"), ("chart, fleet", "switchback-etcd")])
+    section = tomllib.loads(all_manifests["chart, everything"].config())["fleet"]
+    same((section["etcd"], section["prefix"]), (["https://one.etcd:2379", "https://two.etcd:2379"], "east"))
+    bare = chart(*(word for value in FLEET_VALUES[:2] for word in ("--set", value)))
+    same(sorted(tomllib.loads(bare.config())["fleet"]), ["etcd", "prefix"])
+    same([one["name"] for one in bare.pod()["spec"]["volumes"]], ["config", "secret"])
 
 
 def two_releases_of_the_chart_share_nothing(all_manifests):
@@ -237,12 +314,12 @@ def two_releases_of_the_chart_share_nothing(all_manifests):
     same(set(one.by_name) & set(two.by_name), set())
     for kind, _ in one.by_name:
         assert (kind, "east-switchback") in one.by_name, kind
-    assert not set(one.pod()["metadata"]["labels"].items()) >= set(two.of("StatefulSet")[0]["spec"]["selector"]["matchLabels"].items())
+    assert not set(one.pod()["metadata"]["labels"].items()) >= set(two.proxies()["spec"]["selector"]["matchLabels"].items())
 
 
 def wrong_values_are_refused(all_manifests):
     for wrong in ("replicas=0", "service.type=Loadbalancer", "notReadyFor=10", "replica=2", "terminationGracePeriodSeconds=10",
-                  "table="):
+                  "table=", "fleet.enabled=true", "fleet.etcd={etcd:2379}", "fleet.etcd={https://etcd:2379/v3}", "fleet.prefix=a/b"):
         said = chart("--set", wrong, status=1)
         assert "values don't meet the specifications" in said, (wrong, said)
 
@@ -265,7 +342,7 @@ def versions_are_those_of_the_program(all_manifests):
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     about = yaml.safe_load((FOLDER / "chart/Chart.yaml").read_text())
     same((about["version"], about["appVersion"]), (version, version))
-    for name in ("base", "chart", "example"):
+    for name in ("base", "chart", "example", "example-fleet"):
         same(all_manifests[name].container()["image"].rpartition(":")[2], version)
 
 
@@ -284,10 +361,13 @@ def load():
         "base": kustomize(FOLDER / "base"),
         "base, monitoring": with_component("monitoring"),
         "base, endpoint-slices": with_component("endpoint-slices"),
+        "base, fleet": with_component("fleet"),
         "example": kustomize(FOLDER / "example"),
+        "example-fleet": kustomize(FOLDER / "example-fleet"),
         "chart": chart(),
         "chart, monitoring": chart("--set", "monitoring.enabled=true"),
         "chart, endpoint-slices": chart("--set", "endpointSlices.enabled=true"),
+        "chart, fleet": chart(*(word for value in FLEET_VALUES for word in ("--set", value))),
         "chart, everything": chart(values=FULL),
     }
 
@@ -297,6 +377,7 @@ CHECKS = (
     the_alert_rules_have_one_source, the_alerts_find_their_job, pod_and_proxy_have_the_same_grace,
     a_load_balancer_learns_of_the_end_before_the_probe_does, every_configuration_passes_the_check,
     the_pod_has_no_rights_but_to_watch_endpoint_slices,
-    nothing_but_traffic_and_metrics_is_open, selectors_find_the_pods_and_no_others, two_releases_of_the_chart_share_nothing,
+    nothing_but_traffic_and_metrics_is_open, selectors_find_the_pods_and_no_others, the_example_of_a_fleet_is_the_example_with_an_etcd,
+    the_way_to_etcd_is_open_for_proxies_alone, the_files_of_a_fleet_are_mounted, two_releases_of_the_chart_share_nothing,
     wrong_values_are_refused, every_value_is_used, versions_are_those_of_the_program, helm_finds_nothing_to_complain_about,
 )
