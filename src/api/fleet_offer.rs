@@ -21,7 +21,7 @@ pub struct FleetOffer {
     /// Identifier of that revision, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision_id: Option<String>,
-    /// Who rolled back.
+    /// Author of the rollbacks.
     pub author: Author,
     /// The rollbacks, in an order in which they can be made.
     pub rollbacks: Vec<OfferedRollback>,
@@ -71,14 +71,14 @@ pub struct OfferedRollback {
 pub struct FleetOfferAnswer {
     /// Name of the node that answers.
     pub node: String,
-    /// What it does.
+    /// Outcome there.
     pub outcome: OfferOutcome,
     /// The reason, where it does not roll back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What a node does with an offer.
+/// Outcome of an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferOutcome {
@@ -120,7 +120,9 @@ mod tests {
         let mut offer = json!({ "node": "a", "revision": 1, "author": { "actor": "api", "name": "carla" },
             "rollbacks": [{ "rollback": rollback, "changed": 1, "change": change_of_part }] });
         change(&mut offer);
-        serde_json::from_value::<FleetOffer>(offer).unwrap().problem()
+        serde_json::from_value::<FleetOffer>(offer)
+            .unwrap()
+            .problem()
     }
 
     #[test]

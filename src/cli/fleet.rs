@@ -103,7 +103,7 @@ fn shown(status: &FleetStatus) -> String {
     text + &peers(status) + &nodes(status)
 }
 
-/// What the other nodes have of the rollbacks that the fleet does not have yet, and why not the rest.
+/// The other nodes that have rollbacks which the fleet does not have yet, and the reasons of those that have not.
 fn peers(status: &FleetStatus) -> String {
     let mut text = String::new();
     let asked = status.peers.iter().filter(|peer| peer.offered_at.is_some());

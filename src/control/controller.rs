@@ -22,7 +22,7 @@ use super::{
     idempotency::{IdempotencyStore, KeyGuard},
     kpi_board::KpiBoard,
     metrics,
-    offers::Offers,
+    offer_board::Offers,
     quarantine::Quarantine,
     readiness::ReadinessCheck,
     receipt::Receipts,

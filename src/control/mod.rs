@@ -114,6 +114,8 @@ mod merge;
 mod metrics;
 mod mirrors;
 mod named;
+mod offer_board;
+mod offer_check;
 mod offered_rollback;
 mod offers;
 mod outlook;

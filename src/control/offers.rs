@@ -1,107 +1,19 @@
 //! Offers of rollbacks to the other nodes of a fleet, while the store is away: each node is told until it has answered, or
 //! until the fleet has them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Controller, clock::now, metrics, shared::Node, shared_sync::pause};
+use super::{Controller, metrics, offer_board::Told, shared::Node, shared_sync::pause};
 use crate::{
-    api::{FleetOffer, FleetOfferAnswer, FleetPeer, FleetState, OfferOutcome, OfferedRollback},
+    api::{FleetOffer, FleetOfferAnswer, FleetState, OfferedRollback},
     model::LocalRollback,
     shared_table::{FleetPeers, changes_of},
 };
 
 /// Time that the store has to take a rollback before the other nodes are told.
 const FIRST_THE_STORE: Duration = Duration::from_millis(300);
-
-/// The other nodes, and what they have answered.
-#[derive(Debug, Default)]
-pub(super) struct Offers {
-    peers: OnceLock<Arc<dyn FleetPeers>>,
-    // Held for moments.
-    board: Mutex<Vec<Told>>,
-}
-
-/// What another node has answered to the offers of this one.
-#[derive(Debug)]
-struct Told {
-    shown: FleetPeer,
-    // Identifiers of the rollbacks that it has.
-    has: BTreeSet<String>,
-    failed: u32,
-}
-
-impl Offers {
-    fn board(&self) -> MutexGuard<'_, Vec<Told>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The other nodes, with what they have of these rollbacks.
-    pub(super) fn shown(&self, rollbacks: &[LocalRollback]) -> Vec<FleetPeer> {
-        let board = self.board();
-        let shown = board.iter().map(|told| FleetPeer {
-            taken: rollbacks
-                .iter()
-                .filter(|one| told.has.contains(&one.id))
-                .count(),
-            reason: told.shown.reason.clone().filter(|_| !rollbacks.is_empty()),
-            ..told.shown.clone()
-        });
-        shown.collect()
-    }
-
-    fn with<T>(&self, peer: usize, call: impl FnOnce(&mut Told) -> T) -> Option<T> {
-        self.board().get_mut(peer).map(call)
-    }
-}
-
-impl Told {
-    fn new(url: &str) -> Self {
-        Self {
-            shown: FleetPeer {
-                url: url.to_owned(),
-                node: None,
-                taken: 0,
-                reason: None,
-                offered_at: None,
-            },
-            has: BTreeSet::new(),
-            failed: 0,
-        }
-    }
-
-    /// The steps that it does not have yet. What the fleet has by now is forgotten.
-    fn open(&mut self, steps: Vec<Vec<LocalRollback>>) -> Vec<Vec<LocalRollback>> {
-        let ids: BTreeSet<&String> = steps.iter().flatten().map(|one| &one.id).collect();
-        self.has.retain(|id| ids.contains(id));
-        let has_all = |step: &Vec<LocalRollback>| step.iter().all(|one| self.has.contains(&one.id));
-        steps.into_iter().filter(|step| !has_all(step)).collect()
-    }
-
-    fn note(&mut self, offer: &FleetOffer, answer: Result<FleetOfferAnswer, String>) {
-        self.shown.offered_at = Some(now());
-        let outcome = answer.as_ref().map(|answer| answer.outcome);
-        if let Ok(OfferOutcome::Taken | OfferOutcome::Known) = outcome {
-            let ids = offer.rollbacks.iter().map(|one| one.rollback.id.clone());
-            self.has.extend(ids);
-            self.failed = 0;
-        } else {
-            self.failed = self.failed.saturating_add(1);
-        }
-        self.shown.reason = match answer {
-            Ok(answer) => {
-                self.shown.node = Some(answer.node);
-                answer.reason
-            }
-            Err(reason) => Some(reason),
-        };
-    }
-}
 
 impl Controller {
     /// Has the rollbacks of this node offered to the other ones while the store is away. Before the first change.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     ControlError, Controller,
     clock::now_ms,
-    offered_rollback::with_offered,
+    offer_check::with_offered,
     resolve::{ResolvedNames, await_addresses, set_rosters},
     swap::AppliedSwap,
 };

@@ -126,7 +126,7 @@ impl SharedState {
         self.changes.begin(number);
     }
 
-    /// What this node knows of the changes of a part. While it reads the store anew it knows of none.
+    /// The changes of a part that this node knows of. While it reads the store anew it is sure of nothing.
     pub(super) fn known(&self, part: &TablePart) -> PartKnown {
         let revision = self.revision;
         let unchanged_since = if self.table.is_some() && self.read < revision {

@@ -143,8 +143,29 @@ impl Controller {
             return Err(error);
         }
         *times += 1;
-        self.catch_up().await;
+        if !self.take_up_news().await {
+            self.catch_up().await;
+        }
         Ok(())
+    }
+
+    /// Takes up what the store has, and nothing else: each further call of the store would give others the time to be faster
+    /// again. `false` if that is not enough to go on.
+    async fn take_up_news(&self) -> bool {
+        let Some(node) = self.shared.node() else {
+            return false;
+        };
+        let (seen, unverified) = {
+            let state = self.shared.state();
+            (state.revision, state.unverified())
+        };
+        let Ok(head) = node.store.head().await else {
+            return false;
+        };
+        let is_later = unverified.is_none() && head.last > seen;
+        let is_current = is_later && self.read_fleet(node, head).await.is_ok();
+        self.shared.wake();
+        is_current
     }
 
     async fn follow_fleet(&self, node: &Node) -> Result<(), Failure> {

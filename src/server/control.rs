@@ -10,9 +10,8 @@ use tokio::{
 use super::{
     Options, ServerError,
     certificates::Certificates,
-    exporters, flag_tokens,
+    exporters, flag_tokens, fleet_entry,
     fleet_keys::FleetKeys,
-    fleet_node,
     fleet_tasks::FleetTasks,
     hooks,
     inherited::{Inherited, ListenerSockets, Section},
@@ -96,7 +95,7 @@ pub(super) fn open_controller(
     )
     .map_err(ServerError::Control)
     .and_then(|controller| {
-        fleet_node::join(config, &controller)?;
+        fleet_entry::join(config, &controller)?;
         Ok(controller)
     })
     .inspect(|controller| {

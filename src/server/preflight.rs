@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::{collector, flag_tokens, fleet_node, hooks, listeners::tls_settings, seal_keys};
+use super::{collector, flag_tokens, fleet_entry, hooks, listeners::tls_settings, seal_keys};
 use crate::{
     acme,
     admin::Access,
@@ -46,7 +46,7 @@ fn problems(config: &Config) -> Vec<Problem> {
     }
     tokens(config, &mut found);
     seal_keys(config, &mut found);
-    found.extend(fleet_node::check(config));
+    found.extend(fleet_entry::check(config));
     let sources = config.hooks.values().flat_map(|hook| &hook.secrets);
     if sources
         .map(|secret| (&secret.file, &secret.env))

@@ -53,7 +53,7 @@ pub enum Offered {
     Contradicted,
 }
 
-/// What a node knows of the changes of a part.
+/// The changes of a part that a node knows of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartKnown {
     /// Revision of the fleet that it has taken up.
