@@ -107,20 +107,21 @@ fn shown(status: &FleetStatus) -> String {
 fn peers(status: &FleetStatus) -> String {
     let mut text = String::new();
     let asked = status.peers.iter().filter(|peer| peer.offered_at.is_some());
-    for peer in asked.filter(|peer| peer.taken > 0 || peer.reason.is_some()) {
-        let name = peer.node.as_deref().unwrap_or(&peer.url);
-        let taken = if peer.taken == 0 {
-            "none".to_owned()
-        } else {
-            peer.taken.to_string()
-        };
+    for peer in asked {
+        let name = clean(peer.node.as_deref().unwrap_or(&peer.url));
         let reason = peer.reason.as_deref().map(clean);
-        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        let _ = writeln!(
-            text,
-            "  rolled back on {} as well: {taken}{reason}",
-            clean(name)
-        );
+        // Writing to a string cannot fail.
+        let _ = match (peer.taken, reason) {
+            (0, None) => Ok(()),
+            (0, Some(reason)) => writeln!(text, "  not rolled back on {name}: {reason}"),
+            (_, None) => writeln!(text, "  rolled back on {name} as well"),
+            (taken, Some(reason)) => {
+                writeln!(
+                    text,
+                    "  {taken} rolled back on {name} as well, the rest not: {reason}"
+                )
+            }
+        };
     }
     text
 }
