@@ -1,9 +1,11 @@
 //! Rollbacks that one node of a fleet offers to another one, while the store is away.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::{Timestamp, message_error};
 use crate::model::{Author, Change, LocalRollback};
 
 /// Longest name of a node or of an author, and longest identifier of a rollback, in characters.
@@ -31,23 +33,39 @@ impl FleetOffer {
     /// The first thing that no node writes, if there is one: it would be kept in the history.
     pub fn problem(&self) -> Option<String> {
         let author = &self.author;
-        let texts = [
-            Some(&self.node),
-            Some(&author.name),
-            author.message.as_ref(),
-        ];
-        let more = [author.group.as_ref(), self.revision_id.as_ref()];
+        let names = [Some(&self.node), Some(&author.name), author.group.as_ref()];
+        let more = [self.revision_id.as_ref()];
         let is_long = |text: &String| text.chars().count() > LONGEST;
-        if texts.into_iter().chain(more).flatten().any(is_long) {
-            return Some(format!("a text is longer than {LONGEST} characters"));
+        let is_wrong = |text: &String| is_long(text) || text.contains(char::is_control);
+        if let Some(error) = author.message.as_deref().and_then(message_error) {
+            return Some(error);
+        }
+        if names.into_iter().chain(more).flatten().any(is_wrong) {
+            return Some(format!(
+                "a text is not up to {LONGEST} printable characters"
+            ));
         }
         let rollbacks = self.rollbacks.iter().map(|one| &one.rollback);
         if self.rollbacks.is_empty() {
             return Some("`rollbacks` is empty".to_owned());
         }
-        let has_long = |one: &LocalRollback| one.replaces.iter().chain([&one.id]).any(is_long);
-        if rollbacks.clone().any(has_long) {
-            return Some(format!("an identifier is longer than {LONGEST} characters"));
+        let is_odd = |id: &String| is_long(id) || id.is_empty() || id.contains(char::is_control);
+        let has_odd = |one: &LocalRollback| one.replaces.iter().chain([&one.id]).any(is_odd);
+        if rollbacks.clone().any(has_odd) {
+            return Some(format!(
+                "an identifier is not 1 to {LONGEST} printable characters"
+            ));
+        }
+        let parts: BTreeSet<_> = rollbacks.clone().map(|one| &one.part).collect();
+        let ids: BTreeSet<_> = rollbacks.clone().map(|one| &one.id).collect();
+        if parts.len().min(ids.len()) < self.rollbacks.len() {
+            return Some("a part or an identifier is there twice".to_owned());
+        }
+        let is_later = |one: &OfferedRollback| {
+            one.rollback.of > self.revision || one.changed > one.rollback.of
+        };
+        if self.rollbacks.iter().any(is_later) {
+            return Some("`changed`, `of` and `revision` are not in this order".to_owned());
         }
         let mut many = rollbacks.filter(|one| one.replaces.len() > MOST_REPLACED);
         many.next()
@@ -130,11 +148,19 @@ mod tests {
         let long = "x".repeat(LONGEST + 1);
         assert_eq!(problem(|_| ()), None);
         let name = problem(|offer| offer["author"]["name"] = json!(long));
-        assert!(name.unwrap().starts_with("a text is longer"));
+        assert!(name.unwrap().starts_with("a text is not"));
+        let name = problem(|offer| offer["author"]["name"] = json!("a\u{1b}[1m"));
+        assert!(name.unwrap().starts_with("a text is not"));
         let empty = problem(|offer| offer["rollbacks"] = json!([]));
         assert_eq!(empty.unwrap(), "`rollbacks` is empty");
         let id = problem(|offer| offer["rollbacks"][0]["rollback"]["id"] = json!(long));
-        assert!(id.unwrap().starts_with("an identifier is longer"));
+        assert!(id.unwrap().starts_with("an identifier is not"));
+        let later = problem(|offer| offer["rollbacks"][0]["rollback"]["of"] = json!(u64::MAX));
+        assert!(later.unwrap().ends_with("not in this order"));
+        let twice = problem(|offer| {
+            offer["rollbacks"] = json!([offer["rollbacks"][0], offer["rollbacks"][0]])
+        });
+        assert!(twice.unwrap().ends_with("twice"));
         let many = vec!["x"; MOST_REPLACED + 1];
         let many = problem(|offer| offer["rollbacks"][0]["rollback"]["replaces"] = json!(many));
         assert!(many.unwrap().starts_with("`replaces` has more"));

@@ -17,6 +17,9 @@ use crate::api::{FleetKeepRequest, FleetSide, FleetState, FleetStatus};
 /// Help below the list of its subcommands.
 pub(super) const FLEET_HELP: &str = "Proxies with the same `[fleet]` in their configuration share one table, by etcd (docs/fleet.md).\n\nExamples:\n  switchback fleet status\n  switchback fleet keep mine";
 
+/// Most rollbacks that are named.
+const MOST_ROLLBACKS: usize = 20;
+
 /// Subcommands of a fleet.
 #[derive(Debug, Subcommand)]
 pub(super) enum FleetVerb {
@@ -92,13 +95,16 @@ fn shown(status: &FleetStatus) -> String {
             leader.since
         );
     }
-    for rollback in &status.rollbacks {
+    for rollback in status.rollbacks.iter().take(MOST_ROLLBACKS) {
         let state = if rollback.disputed {
             "in dispute: `switchback fleet keep mine` or `theirs`"
         } else {
             "not in the fleet yet"
         };
         let _ = writeln!(text, "  rolled back here: {} ({state})", rollback.part);
+    }
+    if let Some(more) = status.rollbacks.len().checked_sub(MOST_ROLLBACKS + 1) {
+        let _ = writeln!(text, "  rolled back here: {} more", more + 1);
     }
     text + &peers(status) + &nodes(status)
 }

@@ -1,11 +1,11 @@
 //! Check of a rollback that another node of the fleet offers: whether this node makes it as well, and the table that it leads
 //! to.
 
-use super::shared_state::{SharedState, parts_between};
+use super::shared_state::SharedState;
 use crate::{
     api::OfferedRollback,
     model::{ChangeError, Problem, TableState},
-    shared_table::{Offered, apply_all},
+    shared_table::{Offered, apply_all, part_of},
 };
 
 impl SharedState {
@@ -43,23 +43,19 @@ impl SharedState {
 /// A table with the rollbacks of another node.
 ///
 /// # Errors
-/// When one of them does not apply, or changes something else than the part that it names.
+/// When one of them does not apply, or is about something else than the part that it names.
 pub(super) fn with_offered(
     live: &TableState,
     offered: &[OfferedRollback],
 ) -> Result<TableState, ChangeError> {
-    let changes: Vec<_> = offered.iter().map(|one| one.change.clone()).collect();
-    let after = apply_all(&changes, live)?;
-    let named: Vec<_> = offered.iter().map(|one| &one.rollback.part).collect();
-    let mut changed = parts_between(live, &after).into_iter();
-    match changed.find(|part| !named.contains(&part)) {
-        Some(part) => {
-            let message = format!("the offer changes the {part}, which it does not name");
-            Err(ChangeError::Invalid(vec![Problem::new(
-                "rollbacks",
-                message,
-            )]))
+    for one in offered {
+        let part = &one.rollback.part;
+        if part_of(&one.change).as_ref() != Some(part) {
+            let message = format!("the change does not put or remove the {part}, which it names");
+            let problem = Problem::new("rollbacks", message);
+            return Err(ChangeError::Invalid(vec![problem]));
         }
-        None => Ok(after),
     }
+    let changes: Vec<_> = offered.iter().map(|one| one.change.clone()).collect();
+    apply_all(&changes, live)
 }

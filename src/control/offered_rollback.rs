@@ -64,7 +64,7 @@ impl Controller {
             }
             // Another offer, or what the fleet has, was faster.
             Ok(None) | Err(ControlError::Busy) => {
-                let reason = "this node serves something else by now";
+                let reason = "it would change nothing here, or something else did meanwhile";
                 (OfferOutcome::Refused, Some(reason.to_owned()))
             }
             Err(error) => {

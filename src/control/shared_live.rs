@@ -128,13 +128,15 @@ impl Controller {
         &self,
         offered: &[OfferedRollback],
     ) -> Result<(Arc<RoutingTable>, TableState), ControlError> {
+        if !offered.is_empty() {
+            // The swap looks again, so nothing has to wait for this.
+            let live = self.table.load();
+            let wanted = with_offered(&live.state(), offered)?;
+            return Ok((live, wanted));
+        }
         let _index = self.log.index();
         let live = self.table.load();
-        let wanted = if offered.is_empty() {
-            self.shared.state().wanted(&live.state())?
-        } else {
-            with_offered(&live.state(), offered)?
-        };
+        let wanted = self.shared.state().wanted(&live.state())?;
         Ok((live, wanted))
     }
 

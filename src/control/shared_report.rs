@@ -58,10 +58,16 @@ impl From<Failure> for ControlError {
 }
 
 impl Controller {
-    /// Publishes what was rolled back here and nobody contradicts.
+    /// Publishes what was rolled back here and nobody contradicts: a revision for each step, with its author.
     pub(super) async fn publish_rollbacks(&self, node: &Node) -> Result<(), Failure> {
+        while self.publish_step(node).await? {}
+        Ok(())
+    }
+
+    /// Publishes the first step; `false` if there is nothing to publish.
+    async fn publish_step(&self, node: &Node) -> Result<bool, Failure> {
         if self.shared.state().rollbacks.all().is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let _lock = self.publish_lock().await.map_err(|_| Failure::Again)?;
         let live = self.table.load().state();
@@ -69,17 +75,24 @@ impl Controller {
             let state = self.shared.state();
             let base = state.base().map_err(Failure::from)?;
             let differ = parts_between(base, &live);
-            state.rollbacks.to_publish(|part| !differ.contains(part))
+            let mut steps = state.rollbacks.to_publish(|part| !differ.contains(part));
+            let step = steps.first().map(|one| one.step().to_owned());
+            steps.retain(|one| Some(one.step()) == step.as_deref());
+            steps
         };
         if rollbacks.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let by = self.author_of_rollbacks(&rollbacks);
         match self.draft_of_rollbacks(node, by, &rollbacks) {
-            Ok(draft) => self.commit(node, draft).await.map_err(Failure::from),
+            Ok(draft) => {
+                self.commit(node, draft).await?;
+                Ok(true)
+            }
             Err(error) if is_misfit(&error) => {
                 self.dispute_unfit(node, &rollbacks, &error);
-                Ok(())
+                // Of a dispute nothing is published, so that this ends.
+                Ok(true)
             }
             Err(error) => Err(Failure::from(error)),
         }

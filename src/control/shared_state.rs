@@ -91,7 +91,8 @@ impl SharedState {
         if table.spec.digest() != revision.digest {
             return Err("its changes do not lead to the table that it names".to_owned());
         }
-        let parts = parts_between(&before, &table);
+        let mut parts = parts_between(&before, &table);
+        parts.extend(revision.parts.iter().cloned());
         self.changes.note(number, &parts);
         if number > self.revision {
             self.rollbacks.follow(Followed {

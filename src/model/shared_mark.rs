@@ -54,6 +54,13 @@ pub struct SharedMark {
     pub followed: bool,
 }
 
+impl LocalRollback {
+    /// Identifier of the step in which it was made, with other parts maybe.
+    pub fn step(&self) -> &str {
+        self.id.split_once('/').map_or(&self.id, |(step, _)| step)
+    }
+}
+
 impl std::fmt::Display for TablePart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

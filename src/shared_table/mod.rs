@@ -27,7 +27,7 @@ pub use self::{
     },
     election::{Election, Office, Standing},
     part_changes::PartChanges,
-    parts::{apply_all, changes_between, changes_of, keep_parts},
+    parts::{apply_all, changes_between, changes_of, keep_parts, part_of},
     peers::FleetPeers,
     revision::{
         DecodeError, LARGEST_TABLE, SharedRevision, decode_table, encode_table, packed, unpacked,

@@ -1,9 +1,14 @@
 //! The changes that lead from one table to another, part by part.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
-    Change, ChangeError, ChangeSet, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
-    TablePart, TableState,
+    Change, ChangeError, ChangeSet, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+    TableDocument, TablePart, TableState,
 };
+
+/// Number of changes from which they are made on the document at once: each by itself copies lists of the table.
+const MANY: usize = 16;
 
 /// The changes that lead from one table to another: additions first, so that what is removed is not in use any more. A
 /// table whose routes change places is replaced as a whole.
@@ -28,8 +33,13 @@ pub fn changes_between(before: &TableState, after: &TableState) -> Vec<Change> {
 /// The table with all changes made, in their order.
 ///
 /// # Errors
-/// When one of them does not apply.
+/// When one of them does not apply. Of many changes of parts that is left to the check of the table that they lead to.
 pub fn apply_all(changes: &[Change], before: &TableState) -> Result<TableState, ChangeError> {
+    if changes.len() > MANY
+        && let Some(document) = changed(changes, TableDocument::of(before))
+    {
+        return Ok(document.into_state(before));
+    }
     let mut state = before.clone();
     for change in changes {
         state = change.apply_to(&state)?.state;
@@ -48,17 +58,68 @@ pub fn keep_parts<'a>(
 ) -> Result<TableState, ChangeError> {
     let mut parts: Vec<_> = parts.into_iter().collect();
     parts.sort_by_key(|part| order(part));
-    let mut state = table.clone();
-    for part in parts.iter().filter_map(|part| put(part, kept)) {
-        state = part.apply_to(&state)?.state;
-    }
+    let is_there = |part: &&&TablePart| put(part, table).is_some();
     let is_gone = |part: &&&TablePart| put(part, kept).is_none();
-    for part in parts.iter().rev().filter(is_gone) {
-        if put(part, &state).is_some() {
-            state = remove(part).apply_to(&state)?.state;
+    let mut changes: Vec<_> = parts.iter().filter_map(|part| put(part, kept)).collect();
+    let removed = parts.iter().rev().filter(is_gone).filter(is_there);
+    changes.extend(removed.map(|part| remove(part)));
+    apply_all(&changes, table)
+}
+
+/// The part that a change puts or removes; none of a change of another kind.
+pub fn part_of(change: &Change) -> Option<TablePart> {
+    match change {
+        Change::PutFlag { flag, .. } | Change::RemoveFlag { flag } => {
+            Some(TablePart::Flag(flag.clone()))
+        }
+        Change::PutRelease { release, .. } | Change::RemoveRelease { release } => {
+            Some(TablePart::Release(release.clone()))
+        }
+        Change::PutRoute { route } => Some(TablePart::Route(route.name.clone())),
+        Change::RemoveRoute { route } => Some(TablePart::Route(route.clone())),
+        _ => None,
+    }
+}
+
+/// The document with all changes made; `None` if one of them is of another kind than those of parts.
+fn changed(changes: &[Change], mut document: TableDocument) -> Option<TableDocument> {
+    let mut routes: Vec<_> = document.routes.into_iter().map(Some).collect();
+    let named = routes.iter().flatten().enumerate();
+    let mut places: BTreeMap<RouteName, usize> = named
+        .map(|(place, route)| (route.name.clone(), place))
+        .collect();
+    for change in changes {
+        match change {
+            Change::PutFlag { flag, spec } => {
+                document.flags.insert(flag.clone(), (**spec).clone());
+            }
+            Change::RemoveFlag { flag } => {
+                document.flags.remove(flag);
+            }
+            Change::PutRelease {
+                release,
+                document: one,
+            } => {
+                document.releases.insert(release.clone(), (**one).clone());
+            }
+            Change::RemoveRelease { release } => {
+                document.releases.remove(release);
+            }
+            Change::PutRoute { route } => {
+                let place = *places.entry(route.name.clone()).or_insert(routes.len());
+                routes.resize(routes.len().max(place + 1), None);
+                routes[place] = Some((**route).clone());
+            }
+            Change::RemoveRoute { route } => {
+                if let Some(place) = places.remove(route) {
+                    routes[place] = None;
+                }
+            }
+            _ => return None,
         }
     }
-    Ok(state)
+    document.routes = routes.into_iter().flatten().collect();
+    Some(document)
 }
 
 /// The changes that make some parts what they are in a table, each with its part, in an order in which they can be made.
@@ -161,6 +222,36 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn many_changes_lead_where_they_lead_one_by_one() {
+        let before = table(TWO);
+        let put = |number: u32| {
+            let text = format!(
+                r#"{{"kind":"put_route","route":{{"name":"r{number}","path_prefix":"/r{number}","split":{{"blue":1}}}}}}"#
+            );
+            serde_json::from_str::<Change>(&text).unwrap()
+        };
+        let other = |text: &str| serde_json::from_str::<Change>(text).unwrap();
+        let mut changes: Vec<_> = (0..40).map(put).collect();
+        changes.push(other(r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:9"]}}"#));
+        changes.push(other(r#"{"kind":"put_release","release":"red","document":{"version":"1","endpoints":["http://127.0.0.1:8"]}}"#));
+        changes.push(other(r#"{"kind":"remove_route","route":"r7"}"#));
+        changes.push(put(7));
+        changes.push(other(r#"{"kind":"remove_flag","flag":"new"}"#));
+        changes.push(other(
+            r#"{"kind":"put_route","route":{"name":"tools","path_prefix":"/x","split":{"red":1}}}"#,
+        ));
+        assert!(changes.len() > MANY);
+        let mut one_by_one = before.clone();
+        for change in &changes {
+            one_by_one = change.apply_to(&one_by_one).unwrap().state;
+        }
+        let at_once = apply_all(&changes, &before).unwrap();
+        assert_eq!(TableDocument::of(&at_once), TableDocument::of(&one_by_one));
+        assert_eq!(at_once.spec.digest(), one_by_one.spec.digest());
+        assert!(changes.iter().all(|change| part_of(change).is_some()));
     }
 
     #[test]

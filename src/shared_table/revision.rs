@@ -11,7 +11,8 @@ use thiserror::Error;
 
 use super::ChangeKind;
 use crate::model::{
-    Author, Change, Digest, LeaveCause, LocalRollback, RouteName, TableDocument, TableState,
+    Author, Change, Digest, LeaveCause, LocalRollback, RouteName, TableDocument, TablePart,
+    TableState,
 };
 
 /// Format that this version writes, and the latest that it reads.
@@ -48,6 +49,9 @@ pub struct SharedRevision {
     /// Identifiers of earlier rollbacks, which those had replaced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
+    /// The parts of those rollbacks: it decides about them, also where it leaves them as they are in the fleet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<TablePart>,
     /// Cause for which releases leave their routes by it.
     pub leave: LeaveCause,
     /// Causes of routes that have one of their own.
@@ -98,6 +102,7 @@ impl SharedRevision {
             digest: Digest::default(),
             settles: Vec::new(),
             replaces: Vec::new(),
+            parts: Vec::new(),
             leave: LeaveCause::Split,
             leave_by_route: BTreeMap::new(),
             cut: false,
@@ -112,6 +117,7 @@ impl SharedRevision {
         Self {
             settles: ids.collect(),
             replaces: replaced.collect(),
+            parts: rollbacks.iter().map(|one| one.part.clone()).collect(),
             ..self
         }
     }

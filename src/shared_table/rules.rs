@@ -205,8 +205,7 @@ impl LocalRollbacks {
         let open = self.0.iter().filter(|one| !one.disputed);
         let mut steps: BTreeMap<&str, Vec<LocalRollback>> = BTreeMap::new();
         for one in open {
-            let (step, _) = one.id.split_once('/').unwrap_or((&one.id, ""));
-            steps.entry(step).or_default().push(one.clone());
+            steps.entry(one.step()).or_default().push(one.clone());
         }
         steps.into_values().collect()
     }

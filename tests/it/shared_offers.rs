@@ -16,6 +16,8 @@ use switchback::{
     shared_table::{Answer, FleetPeers, StoreError},
 };
 
+use tokio::sync::mpsc;
+
 use crate::{
     controller_fixture::{author, set_split},
     fleet_fixture::{Fleet, Node},
@@ -109,24 +111,32 @@ async fn together(fleet: &Fleet) {
     fleet.sync().await;
 }
 
+/// A neighbour that answers nothing, and keeps what it is offered.
+#[derive(Debug)]
+struct Catch {
+    urls: [String; 1],
+    offers: mpsc::Sender<Vec<u8>>,
+}
+
+impl FleetPeers for Catch {
+    fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    fn offer(&self, _: usize, offer: Vec<u8>) -> Answer<'_, Vec<u8>> {
+        Box::pin(async move {
+            self.offers.send(offer).await.unwrap();
+            std::future::pending().await
+        })
+    }
+}
+
 /// The offer of a node as its loop makes it.
 async fn offer_of(node: &Node) -> FleetOffer {
-    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
-    #[derive(Debug)]
-    struct Catch(Vec<String>, tokio::sync::mpsc::UnboundedSender<Vec<u8>>);
-    impl FleetPeers for Catch {
-        fn urls(&self) -> &[String] {
-            &self.0
-        }
-        fn offer(&self, _: usize, offer: Vec<u8>) -> Answer<'_, Vec<u8>> {
-            Box::pin(async move {
-                let _ = self.1.send(offer);
-                std::future::pending().await
-            })
-        }
-    }
+    let (offers, mut received) = mpsc::channel(1);
+    let urls = ["x".to_owned()];
     let controller = Arc::clone(&node.fixture.controller);
-    controller.offer_rollbacks_to(Arc::new(Catch(vec!["x".to_owned()], sender)));
+    controller.offer_rollbacks_to(Arc::new(Catch { urls, offers }));
     let task = tokio::spawn(async move { controller.run().await });
     let text = tokio::time::timeout(LONG, received.recv()).await;
     task.abort();
@@ -275,7 +285,7 @@ async fn who_does_not_serve_what_is_taken_back_refuses_with_the_reason() {
     more.rollbacks[0].rollback.of = 99;
     let wrong = answer(b, &more).await;
     assert_eq!(wrong.outcome, OfferOutcome::Refused);
-    assert!(wrong.reason.unwrap().contains("which it does not name"));
+    assert!(wrong.reason.unwrap().contains("which it names"));
     // Nor does a node of another store, of which the numbers say nothing.
     let mut foreign = offer.clone();
     (foreign.revision, foreign.revision_id) = (4, Some("elsewhere".to_owned()));
@@ -300,6 +310,58 @@ async fn a_person_who_contradicts_what_was_taken_is_asked_once() {
     fleet.sync().await;
     fleet.all_have(0);
     assert_eq!((a.disputed(), b.disputed()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_rollback_to_what_the_fleet_has_is_a_decision_about_it_all_the_same() {
+    let fleet = apart(&[20, 10, 20]).await;
+    let [a, b, _] = fleet.three();
+    a.rollback_chat().await;
+    b.rollback_chat().await;
+    // Further back, to the value that the fleet has.
+    a.rollback_chat().await;
+    assert_eq!((a.chat(), b.chat()), (20, 10));
+    together(&fleet).await;
+    // One of the two was published; nobody has decided which of them holds.
+    let disputed: Vec<_> = fleet.nodes.iter().map(Node::disputed).collect();
+    assert_eq!(disputed.iter().sum::<usize>(), 1, "{disputed:?}");
+    assert_eq!((a.chat(), b.chat()), (20, 10));
+}
+
+#[tokio::test]
+async fn rollbacks_of_two_people_that_are_published_by_one_node_keep_their_authors() {
+    let fleet = Fleet::start().await;
+    let [a, b, _] = fleet.three();
+    a.fixture.split("chat", 10).await;
+    a.fixture.split("search", 7).await;
+    fleet.sync().await;
+    for (node, name) in [(a, "search"), (b, "chat")] {
+        node.cut(true);
+        node.sync().await;
+        let route = RollbackTo::Route(name.parse().unwrap());
+        let by = Author {
+            name: format!("who rolled {name} back"),
+            ..author()
+        };
+        let controller = &node.fixture.controller;
+        let back = controller.rollback(route, by, Expected::Any, false);
+        back.await.unwrap();
+    }
+    assert_eq!(
+        answer(b, &offer_of(a).await).await.outcome,
+        OfferOutcome::Taken
+    );
+    b.cut(false);
+    b.sync().await;
+    let content = fleet.content.lock().unwrap().clone();
+    let last = content.revisions.values().rev().take(2);
+    let author_of = |text: &Vec<u8>| {
+        let revision: serde_json::Value = serde_json::from_slice(text).unwrap();
+        revision["author"]["name"].as_str().unwrap().to_owned()
+    };
+    let mut authors: Vec<String> = last.map(author_of).collect();
+    authors.sort();
+    assert_eq!(authors, ["who rolled chat back", "who rolled search back"]);
 }
 
 #[tokio::test]

@@ -210,7 +210,7 @@ impl World {
             let mut node = self.nodes[number].clone();
             while let Some((kind, value, settles)) = self.revisions.get(node.seen) {
                 let before = self.value(node.seen);
-                let changed = if before == *value {
+                let changed = if before == *value && settles.is_empty() {
                     parts(&[])
                 } else {
                     parts(&["chat"])
