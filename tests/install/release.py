@@ -26,6 +26,19 @@ def the_same_binary_makes_the_same_bytes(made):
     return f"{len(found)} files"
 
 
+def a_release_has_the_files_of_both_architectures(made):
+    """Each with its own program: packaging/verify has compared what is in the files of either one."""
+    folder = made.make("both", made.small, made.foreign)
+    names = {"x86_64": "amd64", "aarch64": "arm64"}
+    expected = {"SHA256SUMS"}
+    for name, debian in names.items():
+        package = f"switchback_{made.version}-1_{debian}.deb"
+        expected |= {package, f"switchback-{made.version}-{name}-linux.tar.gz", f"switchback-{made.version}-{name}-linux.cdx.json"}
+        same(run(["dpkg-deb", "--field", str(folder / package), "Architecture"]).strip(), debian)
+        run(["lintian", "--allow-root", "--tags", "binary-from-other-architecture", "--fail-on", "error", str(folder / package)])
+    same(set(digests(folder)), expected)
+
+
 def the_bill_names_every_crate_that_is_in_the_program(made):
     """The program itself says from which sources its panics are: none is missing, and none is said to only build."""
     text = one(made.release, "*.cdx.json").read_text()
@@ -128,6 +141,7 @@ def the_release_workflow_runs_what_is_there(made):
 
 CHECKS = [
     the_same_binary_makes_the_same_bytes,
+    a_release_has_the_files_of_both_architectures,
     the_bill_names_every_crate_that_is_in_the_program,
     nothing_of_the_tests_is_in_the_bill,
     every_crate_that_is_linked_has_its_licence_in_the_tarball,

@@ -28,6 +28,9 @@ int main(int count, char **words) {
 }
 '''
 
+# The byte in the head of an ELF file that names the machine, and two of its values.
+MACHINE, X86_64, ARM64 = 18, 0x3E, 0xB7
+
 
 class World:
     """The program, stripped, and a small one of the same version for what does not depend on the program."""
@@ -40,11 +43,20 @@ class World:
         source.write_text(SMALL.replace("VERSION", self.version))
         run(["cc", "-O1", "-s", "-o", str(self.small), str(source)])
 
-    def make(self, name, program):
+    @functools.cached_property
+    def foreign(self):
+        """The small program for the other architecture, as far as its head says: nothing runs it here."""
+        head = bytearray(self.small.read_bytes())
+        head[MACHINE] = ARM64 if head[MACHINE] == X86_64 else X86_64
+        path = self.path / "foreign"
+        path.write_bytes(head)
+        return path
+
+    def make(self, name, *programs):
         """A release, by the script of the release workflow, from another folder."""
         folder = self.path / name
         environment = os.environ | {"PYTHON": sys.executable, "MAN": str(self.man), "LEVEL": "1"}
-        run([str(ROOT / "packaging/release"), str(folder), str(program)], env=environment, cwd="/")
+        run([str(ROOT / "packaging/release"), str(folder), *map(str, programs)], env=environment, cwd="/")
         return folder
 
     @functools.cached_property
