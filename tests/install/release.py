@@ -28,7 +28,7 @@ def the_same_binary_makes_the_same_bytes(made):
 
 def a_release_has_the_files_of_both_architectures(made):
     """Each with its own program: packaging/verify has compared what is in the files of either one."""
-    folder = made.make("both", made.small, made.foreign)
+    folder = made.both
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     expected = {"SHA256SUMS"}
     for name, debian in names.items():
@@ -139,6 +139,38 @@ def the_release_workflow_runs_what_is_there(made):
     same(set(oldest), set(built))
 
 
+# Stands for a program that makes or enters another system: it notes its words.
+STAND_IN = """#!/bin/sh
+echo "${0##*/} $*" >> "$CALLS"
+[ "${0##*/}" != mmdebstrap ] || for root; do case $root in */root) mkdir "$root" ;; esac; done
+"""
+
+
+def arm64_is_tried_on_the_debian_of_the_workflow_and_with_the_program_of_the_tarball(made):
+    """packaging/try-arm64 with stand-ins for the other system; `cmp` is the command that it gets."""
+    path = made.path / "stand-ins"
+    path.mkdir()
+    for name in ("mmdebstrap", "mount", "systemd-binfmt", "unshare"):
+        (path / name).write_text(STAND_IN)
+        (path / name).chmod(0o755)
+    calls = path / "calls"
+    environment = os.environ | {"PATH": f"{path}:{os.environ['PATH']}", "CALLS": str(calls)}
+    command = 'test -d "$QEMU_LD_PREFIX/release" && cmp "$SWITCHBACK" "$0"'
+    run([str(ROOT / "packaging/try-arm64"), str(made.both), "sh", "-c", command, str(made.foreign)], env=environment, cwd=made.path)
+    called = calls.read_text()
+    image = re.search(r"debian:(\w+)-slim /packaging/try", (ROOT / ".github/workflows/release.yml").read_text())[1]
+    assert re.search(rf"^mmdebstrap .*--architectures=arm64 .* {image} \S+ deb \S+ {image} main$", called, re.M), called
+    assert re.search(r"^unshare .*chroot \S+ /try /release", called, re.M), called
+
+
+def scripts_are_shell(made):
+    """Those that no test runs as well."""
+    for path in sorted((ROOT / "packaging").iterdir()):
+        first = path.read_bytes().splitlines()[0] if path.is_file() else b""
+        if first.startswith(b"#!"):
+            run([first.split(b"/")[-1].split()[-1].decode(), "-n", str(path)])
+
+
 CHECKS = [
     the_same_binary_makes_the_same_bytes,
     a_release_has_the_files_of_both_architectures,
@@ -148,4 +180,6 @@ CHECKS = [
     a_file_that_was_changed_added_or_exchanged_is_found,
     workflows_are_those_of_github,
     the_release_workflow_runs_what_is_there,
+    arm64_is_tried_on_the_debian_of_the_workflow_and_with_the_program_of_the_tarball,
+    scripts_are_shell,
 ]

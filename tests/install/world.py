@@ -67,6 +67,10 @@ class World:
     def small_release(self):
         return self.make("small-release", self.small)
 
+    @functools.cached_property
+    def both(self):
+        return self.make("both", self.small, self.foreign)
+
 
 def one(folder, pattern):
     """The file of a folder that the pattern matches."""
