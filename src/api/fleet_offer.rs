@@ -158,7 +158,8 @@ mod tests {
         let later = problem(|offer| offer["rollbacks"][0]["rollback"]["of"] = json!(u64::MAX));
         assert!(later.unwrap().ends_with("not in this order"));
         let twice = problem(|offer| {
-            offer["rollbacks"] = json!([offer["rollbacks"][0], offer["rollbacks"][0]])
+            let one = offer["rollbacks"][0].clone();
+            offer["rollbacks"] = json!([one, one]);
         });
         assert!(twice.unwrap().ends_with("twice"));
         let many = vec!["x"; MOST_REPLACED + 1];
