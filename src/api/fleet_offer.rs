@@ -10,8 +10,6 @@ use crate::model::{Author, Change, LocalRollback};
 
 /// Longest name of a node or of an author, and longest identifier of a rollback, in characters.
 const LONGEST: usize = 256;
-/// Most earlier rollbacks that one replaces.
-const MOST_REPLACED: usize = 16;
 
 /// `POST /v1/fleet/offers`: rollbacks that were made together on another node. They are taken together, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,45 +30,64 @@ pub struct FleetOffer {
 impl FleetOffer {
     /// The first thing that no node writes, if there is one: it would be kept in the history.
     pub fn problem(&self) -> Option<String> {
+        let message = self.author.message.as_deref();
+        message
+            .and_then(message_error)
+            .or_else(|| self.wrong_text())
+            .or_else(|| self.wrong_rollbacks())
+    }
+
+    fn wrong_text(&self) -> Option<String> {
         let author = &self.author;
-        let names = [Some(&self.node), Some(&author.name), author.group.as_ref()];
-        let more = [self.revision_id.as_ref()];
-        let is_long = |text: &String| text.chars().count() > LONGEST;
-        let is_wrong = |text: &String| is_long(text) || text.contains(char::is_control);
-        if let Some(error) = author.message.as_deref().and_then(message_error) {
-            return Some(error);
-        }
-        if names.into_iter().chain(more).flatten().any(is_wrong) {
-            return Some(format!(
-                "a text is not up to {LONGEST} printable characters"
-            ));
-        }
-        let rollbacks = self.rollbacks.iter().map(|one| &one.rollback);
+        let texts = [
+            Some(&self.node),
+            Some(&author.name),
+            author.group.as_ref(),
+            self.revision_id.as_ref(),
+        ];
+        let mut wrong = texts.into_iter().flatten().filter(|text| is_odd(text));
+        wrong
+            .next()
+            .map(|_| format!("a text is not up to {LONGEST} printable characters"))
+    }
+
+    fn wrong_rollbacks(&self) -> Option<String> {
         if self.rollbacks.is_empty() {
             return Some("`rollbacks` is empty".to_owned());
         }
-        let is_odd = |id: &String| is_long(id) || id.is_empty() || id.contains(char::is_control);
-        let has_odd = |one: &LocalRollback| one.replaces.iter().chain([&one.id]).any(is_odd);
-        if rollbacks.clone().any(has_odd) {
+        let rollbacks = self.rollbacks.iter().map(|one| &one.rollback);
+        let parts: BTreeSet<_> = rollbacks.clone().map(|one| &one.part).collect();
+        let ids: BTreeSet<_> = rollbacks.map(|one| &one.id).collect();
+        if parts.len().min(ids.len()) < self.rollbacks.len() {
+            return Some("a part or an identifier is there twice".to_owned());
+        }
+        let mut wrong = self.rollbacks.iter().filter_map(|one| one.wrong(self));
+        wrong.next()
+    }
+}
+
+impl OfferedRollback {
+    fn wrong(&self, offer: &FleetOffer) -> Option<String> {
+        let LocalRollback {
+            id, of, replaces, ..
+        } = &self.rollback;
+        let most = LocalRollback::MOST_REPLACED;
+        if replaces.len() > most {
+            return Some(format!("`replaces` has more than {most} identifiers"));
+        }
+        let mut ids = replaces.iter().chain([id]);
+        if ids.any(|id| id.is_empty() || is_odd(id)) {
             return Some(format!(
                 "an identifier is not 1 to {LONGEST} printable characters"
             ));
         }
-        let parts: BTreeSet<_> = rollbacks.clone().map(|one| &one.part).collect();
-        let ids: BTreeSet<_> = rollbacks.clone().map(|one| &one.id).collect();
-        if parts.len().min(ids.len()) < self.rollbacks.len() {
-            return Some("a part or an identifier is there twice".to_owned());
-        }
-        let is_later = |one: &OfferedRollback| {
-            one.rollback.of > self.revision || one.changed > one.rollback.of
-        };
-        if self.rollbacks.iter().any(is_later) {
-            return Some("`changed`, `of` and `revision` are not in this order".to_owned());
-        }
-        let mut many = rollbacks.filter(|one| one.replaces.len() > MOST_REPLACED);
-        many.next()
-            .map(|_| format!("`replaces` has more than {MOST_REPLACED} identifiers"))
+        let is_ordered = self.changed <= *of && *of <= offer.revision;
+        (!is_ordered).then(|| "`changed`, `of` and `revision` are not in this order".to_owned())
     }
+}
+
+fn is_odd(text: &str) -> bool {
+    text.chars().count() > LONGEST || text.contains(char::is_control)
 }
 
 /// One of them.
@@ -163,7 +180,7 @@ mod tests {
             offer["rollbacks"] = json!([one, one]);
         });
         assert!(twice.unwrap().ends_with("twice"));
-        let many = vec!["x"; MOST_REPLACED + 1];
+        let many = vec!["x"; LocalRollback::MOST_REPLACED + 1];
         let many = problem(|offer| offer["rollbacks"][0]["rollback"]["replaces"] = json!(many));
         assert!(many.unwrap().starts_with("`replaces` has more"));
     }

@@ -103,8 +103,9 @@ fn shown(status: &FleetStatus) -> String {
         };
         let _ = writeln!(text, "  rolled back here: {} ({state})", rollback.part);
     }
-    if let Some(more) = status.rollbacks.len().checked_sub(MOST_ROLLBACKS + 1) {
-        let _ = writeln!(text, "  rolled back here: {} more", more + 1);
+    let more = status.rollbacks.len().saturating_sub(MOST_ROLLBACKS);
+    if more > 0 {
+        let _ = writeln!(text, "  rolled back here: {more} more");
     }
     text + &peers(status) + &nodes(status)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{ControlError, Controller, clock::now, shared::Node, shared_state::parts_between};
 use crate::{
     api::FleetNode,
-    model::{Actor, Author, LocalRollback, RevisionRecord},
+    model::{Actor, Author, LocalRollback, RevisionRecord, TablePart},
     shared_table::{Reports, StoreError},
     telemetry::ErrorChain,
 };
@@ -64,42 +64,55 @@ impl Controller {
         Ok(())
     }
 
-    /// Publishes the first step; `false` if there is nothing to publish.
+    /// Publishes the first step, or all where it fits the fleet only together with later ones; `false` if there is nothing to
+    /// publish.
     async fn publish_step(&self, node: &Node) -> Result<bool, Failure> {
         if self.shared.state().rollbacks.all().is_empty() {
             return Ok(false);
         }
         let _lock = self.publish_lock().await.map_err(|_| Failure::Again)?;
-        let live = self.table.load().state();
-        let rollbacks = {
-            let state = self.shared.state();
-            let base = state.base().map_err(Failure::from)?;
-            let differ = parts_between(base, &live);
-            let mut steps = state.rollbacks.to_publish(|part| !differ.contains(part));
-            let step = steps.first().map(|one| one.step().to_owned());
-            steps.retain(|one| Some(one.step()) == step.as_deref());
-            steps
-        };
-        if rollbacks.is_empty() {
+        let all = self.publishable()?;
+        let Some(step) = all.first().map(LocalRollback::step) else {
             return Ok(false);
-        }
-        let by = self.author_of_rollbacks(&rollbacks);
-        match self.draft_of_rollbacks(node, by, &rollbacks) {
+        };
+        let of_step = all.iter().filter(|one| one.step() == step);
+        let first: Vec<_> = of_step.cloned().collect();
+        let draft = |some: &[LocalRollback]| {
+            let by = self.author_of_rollbacks(some);
+            self.draft_of_rollbacks(node, by, some)
+        };
+        let draft = match draft(&first) {
+            Err(error) if is_misfit(&error) => draft(&all),
+            made => made,
+        };
+        match draft {
             Ok(draft) => {
                 self.commit(node, draft).await?;
                 Ok(true)
             }
-            Err(error) if is_misfit(&error) => {
-                self.dispute_unfit(node, &rollbacks, &error);
-                // Of a dispute nothing is published, so that this ends.
-                Ok(true)
-            }
+            Err(error) if is_misfit(&error) => Ok(self.dispute_unfit(node, &all, &error)),
             Err(error) => Err(Failure::from(error)),
         }
     }
 
-    /// Leaves to a person which of two sides stays, for each rollback that does not fit the fleet by itself, or for all.
-    fn dispute_unfit(&self, node: &Node, rollbacks: &[LocalRollback], error: &ControlError) {
+    /// The rollbacks that this node publishes by itself.
+    fn publishable(&self) -> Result<Vec<LocalRollback>, Failure> {
+        let live = self.table.load().state();
+        let state = self.shared.state();
+        let base = state.base().map_err(Failure::from)?;
+        let differ = parts_between(base, &live);
+        let is_as_kept = |part: &TablePart| !differ.contains(part);
+        Ok(state.rollbacks.to_publish(is_as_kept))
+    }
+
+    /// Leaves to a person which of two sides stays, for each rollback that does not fit the fleet by itself, or for all; `false`
+    /// if that is left to one already.
+    fn dispute_unfit(
+        &self,
+        node: &Node,
+        rollbacks: &[LocalRollback],
+        error: &ControlError,
+    ) -> bool {
         let fits = |one: &&LocalRollback| {
             let by = author("a trial".to_owned());
             let draft = self.draft_of_rollbacks(node, by, std::slice::from_ref(*one));
@@ -110,11 +123,13 @@ impl Controller {
             unfit = rollbacks.iter().collect();
         }
         let ids: Vec<String> = unfit.iter().map(|one| one.id.clone()).collect();
-        if self.shared.state().rollbacks.dispute(&ids) {
+        let is_news = self.shared.state().rollbacks.dispute(&ids);
+        if is_news {
             let reason = ErrorChain(error).to_string();
             tracing::warn!(%reason, "what was rolled back here does not fit what the fleet has: `switchback fleet keep mine|theirs` decides");
             self.shared.wake();
         }
+        is_news
     }
 
     /// The author of the last of some rollbacks: that of the first record which has it.

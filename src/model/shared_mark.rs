@@ -55,6 +55,9 @@ pub struct SharedMark {
 }
 
 impl LocalRollback {
+    /// Most earlier ones of the part that one names.
+    pub const MOST_REPLACED: usize = 16;
+
     /// Identifier of the step in which it was made, with other parts maybe.
     pub fn step(&self) -> &str {
         self.id.split_once('/').map_or(&self.id, |(step, _)| step)

@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{LocalRollback, TablePart};
 
-/// Number of earlier rollbacks that a rollback names.
-const MOST_REPLACED: usize = 16;
-
 /// Origin of a revision of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -219,7 +216,7 @@ impl LocalRollbacks {
 /// Identifiers that a rollback ends which replaces this one: its own, and those that it has replaced.
 fn chain(one: &LocalRollback) -> Vec<String> {
     let all = one.replaces.iter().chain([&one.id]);
-    let skipped = (one.replaces.len() + 1).saturating_sub(MOST_REPLACED);
+    let skipped = (one.replaces.len() + 1).saturating_sub(LocalRollback::MOST_REPLACED);
     all.skip(skipped).cloned().collect()
 }
 

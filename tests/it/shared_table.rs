@@ -9,7 +9,9 @@ use switchback::{
 };
 
 use crate::{
-    controller_fixture::{ControllerFixture, author, document, folder, history_path, set_split},
+    controller_fixture::{
+        ControllerFixture, author, change, document, folder, history_path, set_split,
+    },
     fleet_fixture::{Fleet, Node},
 };
 
@@ -394,4 +396,30 @@ async fn a_whole_table_a_removal_and_endpoints_are_followed_like_a_split() {
         assert_eq!(state.spec.routes().len(), 1);
         assert_eq!(node.digest(), a.digest());
     }
+}
+
+#[tokio::test]
+async fn steps_that_fit_the_fleet_only_together_are_published_together() {
+    let fleet = Fleet::start().await;
+    let [a, b, _] = fleet.three();
+    a.fixture.split("chat", 10).await;
+    let red = r#"{"kind":"put_release","release":"red","document":{"version":"1","endpoints":["http://127.0.0.1:1003"]}}"#;
+    let split = r#"{"kind":"set_split","route":"chat","weights":{"blue":50,"green":0,"red":50}}"#;
+    let both = change(&format!(r#"{{"kind":"batch","changes":[{red},{split}]}}"#));
+    a.fixture.apply(both).await;
+    fleet.sync().await;
+    a.cut(true);
+    a.sync().await;
+    a.fixture.rollback().await.unwrap();
+    // Further back on the route: without that the release would still be in use.
+    a.rollback_chat().await;
+    let left = a.fixture.controller.fleet_status().rollbacks;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_ne!(left[0].step(), left[1].step());
+    a.cut(false);
+    fleet.sync().await;
+    fleet.all_have(0);
+    assert_eq!(a.disputed(), 0);
+    let releases = b.fixture.controller.live().state();
+    assert!(releases.spec.release(&"red".parse().unwrap()).is_none());
 }

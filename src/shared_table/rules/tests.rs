@@ -113,7 +113,7 @@ fn the_rollbacks_that_one_names_are_bounded() {
         all.roll_back([route("chat")], &format!("a-{number}"), 3, false);
     }
     let last = &all.all()[0];
-    assert_eq!(last.replaces.len(), MOST_REPLACED);
+    assert_eq!(last.replaces.len(), LocalRollback::MOST_REPLACED);
     assert_eq!(last.replaces.last().unwrap(), "a-98/route `chat`");
 }
 
