@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::FleetPeerSettings;
-use crate::model::{HookUrl, HumanDuration, Problem, Scheme};
+use super::{
+    FleetPeerSettings,
+    server_list::{ServerList, check_client_certificate},
+};
+use crate::model::{HookUrl, HumanDuration, Problem};
 
 /// Shortest and longest lease.
 const LEASE: (HumanDuration, HumanDuration) =
@@ -79,7 +82,15 @@ impl FleetSettings {
 
     /// Checks what can be said without reaching etcd.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
-        self.check_members(found);
+        let members = ServerList {
+            at: "fleet.etcd",
+            urls: &self.etcd,
+            most: MOST_MEMBERS,
+            word: "member",
+            example: "etcd = [\"http://127.0.0.1:2379\"]",
+            secret: self.user.as_ref().map(|_| "password"),
+        };
+        members.check(found);
         if let Some(peers) = &self.peers {
             peers.check(found);
         }
@@ -97,16 +108,8 @@ impl FleetSettings {
             let message = format!("{} is not from {} to {}", self.lease, LEASE.0, LEASE.1);
             found.push(Problem::new("fleet.lease", message));
         }
-        let pairs = [
-            ("cert", "key", &self.cert, &self.key),
-            ("key", "cert", &self.key, &self.cert),
-        ];
-        for (has, needs, one, other) in pairs {
-            if one.is_some() && other.is_none() {
-                let problem = Problem::new(format!("fleet.{has}"), format!("it needs `{needs}`"));
-                found.push(problem.hint("a client certificate is two files"));
-            }
-        }
+        let (cert, key) = (self.cert.as_ref(), self.key.as_ref());
+        check_client_certificate("fleet", cert, key, found);
         if self.user.is_some() != self.password_file.is_some() {
             let at = if self.user.is_some() {
                 "user"
@@ -117,35 +120,6 @@ impl FleetSettings {
             found.push(
                 problem.hint("give both `user` and `password_file`, or a client certificate"),
             );
-        }
-    }
-
-    fn check_members(&self, found: &mut Vec<Problem>) {
-        if self.etcd.is_empty() || self.etcd.len() > MOST_MEMBERS {
-            let message = format!(
-                "{} members are not from 1 to {MOST_MEMBERS}",
-                self.etcd.len()
-            );
-            let problem = Problem::new("fleet.etcd", message);
-            found.push(problem.hint("write `etcd = [\"http://127.0.0.1:2379\"]`"));
-        }
-        let is_secret = self.user.is_some();
-        for (place, url) in self.etcd.iter().enumerate() {
-            let origin = url.origin();
-            let at = format!("fleet.etcd.{place}");
-            if url.target() != "/" {
-                let problem = Problem::new(at.as_str(), "a member has no path and no query");
-                found.push(problem.hint(format!("write `{origin}`")));
-            }
-            if self.etcd[..place].iter().any(|one| one.origin() == origin) {
-                let problem = Problem::new(at.as_str(), format!("`{origin}` is there twice"));
-                found.push(problem.hint("name each member once"));
-            }
-            if is_secret && origin.scheme() == Scheme::Http && !origin.is_loopback() {
-                let message = "the password would go over the network without TLS";
-                let problem = Problem::new(at, message);
-                found.push(problem.hint("write `https://`"));
-            }
         }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{HookUrl, Problem, Scheme};
+use super::server_list::{ServerList, check_client_certificate};
+use crate::model::{HookUrl, Problem};
 
 /// Largest number of nodes.
 const MOST_PEERS: usize = 100;
@@ -47,45 +48,17 @@ impl FleetPeerSettings {
 
     /// Checks what can be said without reaching them.
     pub(super) fn check(&self, found: &mut Vec<Problem>) {
-        if self.urls.is_empty() || self.urls.len() > MOST_PEERS {
-            let message = format!("{} nodes are not from 1 to {MOST_PEERS}", self.urls.len());
-            let problem = Problem::new("fleet.peers.urls", message);
-            found.push(problem.hint("write `urls = [\"https://proxy-2:9900\"]`"));
-        }
-        for (place, url) in self.urls.iter().enumerate() {
-            self.check_url(place, url, found);
-        }
-        let pairs = [
-            ("cert", "key", &self.cert, &self.key),
-            ("key", "cert", &self.key, &self.cert),
-        ];
-        for (has, needs, one, other) in pairs {
-            if one.is_some() && other.is_none() {
-                let at = format!("fleet.peers.{has}");
-                let problem = Problem::new(at, format!("it needs `{needs}`"));
-                found.push(problem.hint("a client certificate is two files"));
-            }
-        }
-    }
-
-    fn check_url(&self, place: usize, url: &HookUrl, found: &mut Vec<Problem>) {
-        let origin = url.origin();
-        let at = format!("fleet.peers.urls.{place}");
-        if url.target() != "/" {
-            let problem = Problem::new(at.as_str(), "an admin API has no path and no query");
-            found.push(problem.hint(format!("write `{origin}`")));
-        }
-        let earlier = &self.urls[..place];
-        if earlier.iter().any(|one| one.origin() == origin) {
-            let problem = Problem::new(at.as_str(), format!("`{origin}` is there twice"));
-            found.push(problem.hint("name each node once"));
-        }
-        let is_open = origin.scheme() == Scheme::Http && !origin.is_loopback();
-        if self.token_file.is_some() && is_open {
-            let message = "the token would go over the network without TLS";
-            let problem = Problem::new(at, message);
-            found.push(problem.hint("write `https://`"));
-        }
+        let nodes = ServerList {
+            at: "fleet.peers.urls",
+            urls: &self.urls,
+            most: MOST_PEERS,
+            word: "node",
+            example: "urls = [\"https://proxy-2:9900\"]",
+            secret: self.token_file.as_ref().map(|_| "token"),
+        };
+        nodes.check(found);
+        let (cert, key) = (self.cert.as_ref(), self.key.as_ref());
+        check_client_certificate("fleet.peers", cert, key, found);
     }
 }
 

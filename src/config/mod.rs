@@ -40,6 +40,7 @@ mod prometheus;
 mod read;
 mod sections;
 mod self_loop;
+mod server_list;
 mod sessions;
 mod settings;
 mod shape;
