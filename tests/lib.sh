@@ -74,6 +74,26 @@ suite() {
     fi
 }
 
+# side_by_side LANE…: functions that run suites one after the other, each beside the others.
+side_by_side() {
+    local lane p f
+    for lane in "$@"; do
+        rm -f "$logs/$lane.count"
+        (
+            passed=0 failed=0
+            "$lane"
+            echo "$passed $failed" >"$logs/$lane.count"
+        ) &
+    done
+    wait
+    for lane in "$@"; do
+        # A lane that did not come to its end has failed.
+        read -r p f <"$logs/$lane.count" || { p=0 f=1; report "$lane" 0 "FAILED: it has ended early"; }
+        passed=$((passed + p))
+        failed=$((failed + f))
+    done
+}
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -17,7 +17,7 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
-//! - a table that several proxies share: `shared_sync` and `shared_status` above `shared_report`,
+//! - a table that several proxies share: `shared_sync` with `shared_news`, and `shared_status`, above `shared_report`,
 //!   `shared_in_flight`, `shared_quarantine`, `shared_publish`, `shared_live` and `shared`; `shared_wait` above `shared_progress`
 //! - figures of all nodes for what one judges: `shared_figures`; under it `figure_counter`, `figure_board`, `figure_sums`,
 //!   `figure_documents`, `figure_marks`
@@ -179,6 +179,7 @@ mod shared_figures;
 mod shared_in_flight;
 mod shared_leader;
 mod shared_live;
+mod shared_news;
 mod shared_progress;
 mod shared_publish;
 mod shared_quarantine;

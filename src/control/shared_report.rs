@@ -158,9 +158,8 @@ impl Controller {
     pub(super) async fn report_to_fleet(&self, node: &Node) -> Result<(), Failure> {
         let report = self.own_report(node);
         let text = serde_json::to_vec(&report).unwrap_or_default();
-        let asked = Instant::now();
-        node.store.report(text).await?;
-        self.shared.leadership().keep(asked);
+        let kept = node.store.report(text).await?;
+        self.shared.leadership().keep(kept);
         if self.shared.is_awaited() || self.shared.state().is_report_due() {
             self.read_reports(node).await?;
         }

@@ -23,7 +23,7 @@ use crate::{
 /// Pause after the first failure, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Longest time between two looks at the store, and two reports.
-const LOOK: Duration = Duration::from_secs(3);
+pub(super) const LOOK: Duration = Duration::from_secs(3);
 /// Number of revisions that are read at once.
 const PAGE: u64 = 64;
 /// Longest time that a start waits for the store.
@@ -76,15 +76,16 @@ impl Controller {
             return;
         };
         self.shared.begun().await;
-        let mut failed = 0;
+        let (mut failed, mut appended) = (0, Vec::new());
         loop {
-            let is_current = self.catch_up().await;
+            let is_current = self.take_appended(node, appended).await || self.catch_up().await;
             metrics::set_fleet(&self.shared.state());
             self.shared.tell();
+            appended = Vec::new();
             if is_current {
                 failed = 0;
                 tokio::select! {
-                    changed = node.store.changed() => drop(changed),
+                    changed = node.store.changed() => appended = changed.unwrap_or_default(),
                     () = self.shared.woken() => {}
                     () = self.until_taken_up() => {}
                     () = self.read_awaited(node) => {}
@@ -304,7 +305,7 @@ impl Controller {
         Ok(())
     }
 
-    async fn take_revision(&self, number: u64, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) async fn take_revision(&self, number: u64, bytes: &[u8]) -> Result<(), Failure> {
         let revision = SharedRevision::decode(bytes).map_err(|error| unreadable(number, &error))?;
         let is_news = {
             let mut state = self.shared.state();

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Mutex;
@@ -28,6 +28,8 @@ pub(super) struct EtcdDocuments {
     pub(super) prefix: String,
     pub(super) lease: LeaseId,
     pub(super) lease_time: Duration,
+    /// When the lease was asked to be kept, the last time that this was answered.
+    pub(super) kept: Mutex<Option<Instant>>,
     pub(super) folders: Mutex<BTreeMap<String, Arc<Folder>>>,
 }
 
@@ -122,6 +124,20 @@ impl EtcdDocuments {
             return Ok(Written::Done(committed.store.revision));
         }
         Ok(written(&committed, |_| false))
+    }
+
+    /// Keeps the lease of this process alive, or grants it. Within a twentieth of its time nothing is asked for again. The
+    /// moment at which that was done last.
+    pub(super) async fn keep_lease(&self) -> Result<Instant, EtcdError> {
+        let mut kept = self.kept.lock().await;
+        let is_recent = |asked: &Instant| asked.elapsed() < self.lease_time / 20;
+        if let Some(asked) = kept.filter(is_recent) {
+            return Ok(asked);
+        }
+        let asked = Instant::now();
+        self.grant_lease().await?;
+        *kept = Some(asked);
+        Ok(asked)
     }
 
     /// Grants the lease of this process, or keeps it alive.

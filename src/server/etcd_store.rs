@@ -6,17 +6,17 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Mutex;
 
-use super::{etcd_documents::EtcdDocuments, etcd_user};
+use super::{etcd_documents::EtcdDocuments, etcd_user, host_name::host_name};
 use crate::{
     config::FleetSettings,
     etcd::{
         Committed, Compare, EtcdClient, EtcdError, EtcdSettings, KeyRange, KeyValue, LeaseId,
-        Operation, Transaction, Watch, WatchMessage,
+        Operation, Transaction, Watch, WatchEvent, WatchMessage,
     },
     model::Problem,
     net::{CertificateFiles, ClientTlsSettings},
@@ -78,6 +78,7 @@ impl EtcdStore {
             prefix: fleet.prefix.clone(),
             lease: LeaseId::new(rand::random()),
             lease_time: fleet.lease.0,
+            kept: Mutex::default(),
             folders: Mutex::default(),
         };
         Ok(Self {
@@ -205,33 +206,36 @@ impl EtcdStore {
         })
     }
 
-    async fn wait_changed(&self) -> Result<(), StoreError> {
+    async fn wait_changed(&self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let mut place = self.watch.lock().await;
         let from = self.seen.load(Ordering::Acquire) + 1;
+        // Every append writes one of these, and `last` says nothing more.
         let watch = place.get_or_insert_with(|| {
-            let last = KeyRange::one(self.key("last"));
-            self.client.watch(last, from)
+            let revisions = KeyRange::prefix(self.key("revisions/"));
+            self.client.watch(revisions, from)
         });
         loop {
             match watch.next().await {
-                WatchMessage::Events { .. } => return Ok(()),
+                WatchMessage::Events { events, .. } => {
+                    return Ok(events.into_iter().filter_map(appended).collect());
+                }
                 WatchMessage::Progress(_) => {}
                 // What is there is read by whoever waits for this.
                 WatchMessage::Compacted { at } => {
                     watch.restart(at.max(from));
-                    return Ok(());
+                    return Ok(Vec::new());
                 }
                 WatchMessage::StoreReplaced { now, .. } => {
                     watch.restart(now + 1);
-                    return Ok(());
+                    return Ok(Vec::new());
                 }
                 WatchMessage::Interrupted(error) => return Err(error.into()),
             }
         }
     }
 
-    async fn write_report(&self, report: Vec<u8>) -> Result<(), StoreError> {
-        self.documents.grant_lease().await?;
+    async fn write_report(&self, report: Vec<u8>) -> Result<Instant, StoreError> {
+        let kept = self.documents.keep_lease().await?;
         let key = self.key(&format!("nodes/{}", self.node));
         let before = Operation::Get(KeyRange::one(key.clone()));
         let put = Operation::Put {
@@ -245,9 +249,17 @@ impl EtcdStore {
             otherwise: Vec::new(),
             repeatable: true,
         };
-        let committed = self.client.commit(&transaction).await;
-        self.look_for_namesake(&committed.map_err(StoreError::from)?);
-        Ok(())
+        let (kept, committed) = match self.client.commit(&transaction).await {
+            // It was kept a moment ago, and somebody has ended it.
+            Err(EtcdError::LeaseNotFound) => {
+                let asked = Instant::now();
+                self.documents.grant_lease().await?;
+                (asked, self.client.commit(&transaction).await?)
+            }
+            committed => (kept, committed?),
+        };
+        self.look_for_namesake(&committed);
+        Ok(kept)
     }
 
     /// Says so when another proxy reports under the name of this one, since each hides the other then.
@@ -330,11 +342,11 @@ impl SharedStore for EtcdStore {
         Box::pin(self.append_one(next))
     }
 
-    fn changed(&self) -> Answer<'_, ()> {
+    fn changed(&self) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
         Box::pin(self.wait_changed())
     }
 
-    fn report(&self, report: Vec<u8>) -> Answer<'_, ()> {
+    fn report(&self, report: Vec<u8>) -> Answer<'_, Instant> {
         Box::pin(self.write_report(report))
     }
 
@@ -354,6 +366,14 @@ fn outcome(committed: &Committed, key: &[u8], revision: &[u8]) -> Appended {
     Appended::Overtaken
 }
 
+/// The revision that an event of the watch brings; none where it removes one.
+fn appended(event: WatchEvent) -> Option<(u64, Vec<u8>)> {
+    match event {
+        WatchEvent::Put(pair) => numbered_value(pair),
+        WatchEvent::Deleted { .. } => None,
+    }
+}
+
 fn numbered_value(pair: KeyValue) -> Option<(u64, Vec<u8>)> {
     let key = String::from_utf8(pair.key).ok()?;
     let (_, number) = key.rsplit_once('/')?;
@@ -367,15 +387,4 @@ impl From<EtcdError> for StoreError {
             reason: format!("etcd: {}", ErrorChain(&error)),
         }
     }
-}
-
-/// The name of this machine, asked of the kernel: a service may see no `/proc/sys` (`ProcSubset=pid`).
-fn host_name() -> Result<String, Problem> {
-    let machine = rustix::system::uname();
-    let name = machine.nodename().to_string_lossy();
-    if name.is_empty() {
-        let problem = Problem::new("fleet.node", "this machine has no name");
-        return Err(problem.hint("write `node = \"proxy-1\"`"));
-    }
-    Ok(name.into_owned())
 }

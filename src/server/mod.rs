@@ -21,6 +21,7 @@ mod fleet_keys;
 mod fleet_peers;
 mod fleet_tasks;
 mod hooks;
+mod host_name;
 mod inherited;
 mod lifecycle;
 mod listeners;

@@ -1,5 +1,7 @@
 //! The store that all nodes of a fleet follow: one sequence of revisions, numbered from 1 without gaps.
 
+use std::time::Instant;
+
 use super::{answer::Answer, documents::SharedDocuments};
 
 /// The state of the sequence.
@@ -52,11 +54,13 @@ pub trait SharedStore: SharedDocuments {
     fn table(&self, number: u64) -> Answer<'_, Option<Vec<u8>>>;
     /// Appends a revision, if its number is the next one.
     fn append(&self, next: NewRevision) -> Answer<'_, Appended>;
-    /// Waits until a revision may have been appended since the last [`SharedStore::head`], or until the store is silent.
-    /// Cancel-safe.
-    fn changed(&self) -> Answer<'_, ()>;
-    /// Says what this node has taken up; forgotten some time after the last report.
-    fn report(&self, report: Vec<u8>) -> Answer<'_, ()>;
+    /// Waits until a revision may have been appended since the last [`SharedStore::head`], or until the store is silent. The
+    /// revisions that were, by their numbers and in order, where it has them: some may be known already, and where none are
+    /// said the store is to be read. Cancel-safe.
+    fn changed(&self) -> Answer<'_, Vec<(u64, Vec<u8>)>>;
+    /// Says what this node has taken up; forgotten some time after the last report. The moment from which the lease of this
+    /// node is sure to last again.
+    fn report(&self, report: Vec<u8>) -> Answer<'_, Instant>;
     /// The reports of all nodes.
     fn reports(&self) -> Answer<'_, Reports>;
     /// Waits until a node may have reported since that version of the store, or is forgotten. Cancel-safe.

@@ -85,6 +85,7 @@ mod shared_certificates;
 mod shared_convergence;
 mod shared_figures;
 mod shared_keys;
+mod shared_news;
 mod shared_offers;
 mod shared_quarantine;
 mod shared_rollouts;

@@ -4,8 +4,9 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use switchback::shared_table::{
@@ -104,9 +105,27 @@ pub(crate) struct MemoryStore {
     pub(crate) is_cut: AtomicBool,
     /// The next write is made, and its answer is lost.
     pub(crate) loses_answer: AtomicBool,
+    /// Number of reads of revisions.
+    pub(crate) pages: AtomicUsize,
+    /// Revisions that the watch brings next.
+    pub(crate) appended: Mutex<Vec<(u64, Vec<u8>)>>,
+    pub(crate) told: Notify,
 }
 
 impl MemoryStore {
+    /// Lets the watch of this node bring revisions that the store has.
+    pub(crate) fn tell(&self, numbers: &[u64]) {
+        let content = self.content.lock().unwrap();
+        let revision = |number: &u64| (*number, content.revisions[number].clone());
+        self.bring(numbers.iter().map(revision).collect());
+    }
+
+    /// Lets the watch of this node bring these.
+    pub(crate) fn bring(&self, appended: Vec<(u64, Vec<u8>)>) {
+        self.appended.lock().unwrap().extend(appended);
+        self.told.notify_one();
+    }
+
     fn with<T: Send + 'static>(&self, call: impl FnOnce(&mut Content) -> T) -> Answer<'_, T> {
         let answer = if self.is_cut.load(Ordering::Acquire) {
             Err(StoreError {
@@ -197,7 +216,8 @@ impl SharedStore for MemoryStore {
     }
 
     fn revisions(&self, from: u64, to: u64) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
-        self.with(|content| {
+        self.pages.fetch_add(1, Ordering::AcqRel);
+        self.with(move |content| {
             let found = content.revisions.range(from..=to);
             found
                 .map(|(number, text)| (*number, text.clone()))
@@ -229,13 +249,19 @@ impl SharedStore for MemoryStore {
         unless_lost(appended, loses_answer)
     }
 
-    fn changed(&self) -> Answer<'_, ()> {
-        Box::pin(std::future::pending())
+    fn changed(&self) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
+        Box::pin(async move {
+            self.told.notified().await;
+            Ok(std::mem::take(&mut *self.appended.lock().unwrap()))
+        })
     }
 
-    fn report(&self, report: Vec<u8>) -> Answer<'_, ()> {
-        let node = self.node.clone();
-        self.with(move |content| drop(content.nodes.insert(node, report)))
+    fn report(&self, report: Vec<u8>) -> Answer<'_, Instant> {
+        let (node, asked) = (self.node.clone(), Instant::now());
+        self.with(move |content| {
+            content.nodes.insert(node, report);
+            asked
+        })
     }
 
     fn reports(&self) -> Answer<'_, Reports> {
