@@ -1,6 +1,9 @@
 //! The router of the admin API: paths, limits and guards.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     Extension, Router,
@@ -44,7 +47,9 @@ const LONGEST_LOGIN: usize = 8 << 10;
 ///
 /// `bound` is the listener's actual address: it is one of the allowed hosts of the API.
 pub fn router(state: AdminState, access: Access, settings: &Admin, bound: SocketAddr) -> Router {
-    let document = document(access.asks());
+    let tokens = access.asks();
+    // Few ask for it: no start waits for it.
+    let document = Arc::new(LazyLock::new(move || document(tokens)));
     let (small, _) = small().split_for_parts();
     let (whole, _) = whole_tables().split_for_parts();
     let (back, _) = rollbacks().split_for_parts();
@@ -53,7 +58,10 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let ordinary = limited(small, most, &state)
         .merge(limited(whole, most_of_a_table, &state))
         .with_state(state.clone())
-        .route("/openapi.json", get(move || described(document.clone())));
+        .route(
+            "/openapi.json",
+            get(move || described(Bytes::clone(&document))),
+        );
     let (offers, _) = offers().split_for_parts();
     let back = limited(back, most, &state).merge(limited(offers, most_of_a_table, &state));
     let back = back.with_state(state.clone());
