@@ -12,7 +12,7 @@ use crate::model::{HumanDuration, Revision};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackupRequest {
-    /// Passphrase that the keys are encrypted with, of 12 to 1,024 bytes.
+    /// Passphrase that the keys are encrypted with, of 12 to 1,024 characters.
     #[schema(min_length = 12, max_length = 1024)]
     pub passphrase: String,
 }

@@ -35,7 +35,7 @@ pub enum BackupError {
     #[error("the passphrase is not the one that the keys were encrypted with")]
     Passphrase,
     /// The passphrase can be guessed, or is no passphrase.
-    #[error("the passphrase has to have 12 to 1024 bytes")]
+    #[error("the passphrase has to have 12 to 1024 characters")]
     WeakPassphrase,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers to encrypt the keys with")]

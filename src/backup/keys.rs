@@ -16,9 +16,9 @@ use super::BackupError;
 /// Keys by the names of their files.
 pub type Keys = BTreeMap<String, String>;
 
-/// Bytes that a passphrase has at least.
+/// Characters that a passphrase has at least.
 pub const SHORTEST_PASSPHRASE: usize = 12;
-/// Bytes that a passphrase has at most.
+/// Characters that a passphrase has at most.
 pub const LARGEST_PASSPHRASE: usize = 1024;
 
 /// Rounds of a new encryption: the advice of OWASP for this function.
@@ -32,7 +32,7 @@ const USE: &[u8] = b"switchback backup keys 1";
 
 /// Encrypts keys: rounds, salt, nonce, and the sealed JSON.
 pub(super) fn encrypt(keys: &Keys, passphrase: &str) -> Result<Vec<u8>, BackupError> {
-    if !(SHORTEST_PASSPHRASE..=LARGEST_PASSPHRASE).contains(&passphrase.len()) {
+    if !(SHORTEST_PASSPHRASE..=LARGEST_PASSPHRASE).contains(&passphrase.chars().count()) {
         return Err(BackupError::WeakPassphrase);
     }
     let (mut salt, mut nonce) = ([0; SALT_BYTES], [0; NONCE_LEN]);
@@ -101,7 +101,10 @@ mod tests {
             decrypt(&bytes, "another passphrase"),
             Err(BackupError::Passphrase)
         );
-        assert_eq!(encrypt(&keys, "short"), Err(BackupError::WeakPassphrase));
+        // The second has more bytes.
+        for short in ["short", "ßßßßßßßßßßß"] {
+            assert_eq!(encrypt(&keys, short), Err(BackupError::WeakPassphrase));
+        }
     }
 
     #[test]
