@@ -1,5 +1,6 @@
 """Three proxies and three members of etcd on loopback: changes, rollbacks, a lost quorum, kills, and the page of docs."""
 
+import base64
 import http.server
 import json
 import pathlib
@@ -78,6 +79,11 @@ class Etcd:
 
     def urls(self):
         return [f"http://127.0.0.1:{port}" for port in self.clients]
+
+    def ask(self, path, body):
+        request = urllib.request.Request(self.urls()[0] + path, json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
 
     def signal(self, number, which):
         self.members[number].child.send_signal(which)
@@ -265,6 +271,22 @@ def whole_fleet(world):
     assert status == 200 and "converged_at" in json.loads(text)["fleet"], text
     world.all_have(418)
     return f"median {took[10] * 1000:.1f} ms, longest of 20 {took[-1] * 1000:.1f} ms"
+
+
+def lease(world):
+    """A lease that somebody has ended is granted again with the next report, also where it was kept a moment ago."""
+    node, lost = world.nodes[0], "this node does not follow its fleet"
+    key = base64.b64encode(f"test/nodes/{node.name}".encode()).decode()
+    before = node.process.log.read_text().count(lost)
+    for number in range(5):
+        for green in (430, 431):
+            status, receipt = node.split("chat", green, "?wait=fleet&timeout=20s")
+            assert status == 200 and "converged_at" in receipt["fleet"], receipt
+            if green == 430:
+                (pair,) = world.etcd.ask("/v3/kv/range", {"key": key})["kvs"]
+                world.etcd.ask("/v3/lease/revoke", {"ID": pair["lease"]})
+    assert len(node.fleet()["nodes"]) == 3, node.fleet()
+    assert node.process.log.read_text().count(lost) == before, node.process.log.read_text()[-2000:]
 
 
 def rollback(world):
@@ -589,6 +611,7 @@ def main():
         suite.check("a change on one node is live on all", changes, world)
         suite.check("a rollback on one node is live on all, and no undo stack leads forth again", rollback, world)
         suite.check("a change can be waited for until every node has it", whole_fleet, world)
+        suite.check("a lease that somebody has ended is granted again", lease, world)
         suite.check("what one node has sealed every node opens", sealed, world)
         suite.check("nodes that write at once lose nothing", at_once, world)
         suite.check("without a quorum changes are refused and a rollback is live, through a kill", quorum, world, seconds=60)
