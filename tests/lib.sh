@@ -88,7 +88,7 @@ side_by_side() {
     wait
     for lane in "$@"; do
         # A lane that did not come to its end has failed.
-        read -r p f <"$logs/$lane.count" || { p=0 f=1; report "$lane" 0 "FAILED: it has ended early"; }
+        read -r p f 2>/dev/null <"$logs/$lane.count" || { p=0 f=1; report "$lane" 0 "FAILED: it has ended early"; }
         passed=$((passed + p))
         failed=$((failed + f))
     done
