@@ -17,6 +17,8 @@ use crate::{
     },
 };
 
+/// Longest time between two looks at the store, and two reports.
+pub(super) const LOOK: Duration = Duration::from_secs(3);
 /// Longest time without an answer of the store after which it is taken for the same one.
 const SURE: Duration = Duration::from_secs(10);
 
@@ -76,6 +78,19 @@ impl SharedState {
             reason: self.reason.clone().unwrap_or_default(),
             is_unknown: false,
         })
+    }
+
+    /// The number of the revision that comes next, if this node follows a store that is sure to be the same one.
+    pub(super) fn next(&self) -> Option<u64> {
+        let is_sure = self.unverified().is_none();
+        (is_sure && self.base().is_ok()).then_some(self.read + 1)
+    }
+
+    /// True if the store is to be read, whatever its watch brings: that was a while ago, or something waits to be published
+    /// or to be live.
+    pub(super) fn is_look_due(&self) -> bool {
+        let is_recent = self.answered_at.is_some_and(|at| at.elapsed() < LOOK);
+        !is_recent || !self.rollbacks.all().is_empty() || self.blocked.is_some()
     }
 
     /// Takes up the next revision of the fleet. Of one that the process before has taken up only the table is made.

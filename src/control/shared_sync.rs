@@ -9,7 +9,7 @@ use super::{
     shared_live::Occasion,
     shared_publish::MOST_OVERTAKEN,
     shared_report::{Failure, author},
-    shared_state::parts_between,
+    shared_state::{LOOK, parts_between},
     swap::AppliedSwap,
 };
 use crate::{
@@ -22,8 +22,6 @@ use crate::{
 
 /// Pause after the first failure, and the longest one.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// Longest time between two looks at the store, and two reports.
-pub(super) const LOOK: Duration = Duration::from_secs(3);
 /// Number of revisions that are read at once.
 const PAGE: u64 = 64;
 /// Longest time that a start waits for the store.

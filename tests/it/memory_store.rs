@@ -217,7 +217,7 @@ impl SharedStore for MemoryStore {
 
     fn revisions(&self, from: u64, to: u64) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
         self.pages.fetch_add(1, Ordering::AcqRel);
-        self.with(move |content| {
+        self.with(|content| {
             let found = content.revisions.range(from..=to);
             found
                 .map(|(number, text)| (*number, text.clone()))
